@@ -20,7 +20,7 @@ def names(package: str) -> list[str]:
 
 
 def load(package: str, name: str, attribute: str) -> Any:
-    """The object `attribute` of module `name` in `package`; an unknown name is an input error that lists the known ones."""
+    """The object `attribute` of module `name` in `package`; an unknown name is an input error."""
     module_name = name.replace("-", "_").replace(".", "_")
     known = names(package)
     if module_name not in known:

@@ -28,15 +28,14 @@ class Verbs(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in self.list_commands(ctx):
             return None
-        command = import_module(f"{__name__}.{cmd_name.replace('-', '_')}").COMMAND
-        assert isinstance(command, click.Command)
+        command: click.Command = import_module(f"{__name__}.{cmd_name.replace('-', '_')}").COMMAND
         return command
 
 
 @click.command(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="envcheck")
 @click.option("--debug", is_flag=True, help="Show a traceback where envcheck itself fails.")
-def group(debug: bool) -> None:  # noqa: ARG001
+def group(debug: bool) -> None:
     """Will this machine run that LLM, what must be installed, and does it really run now?
 
     Exit codes: 0 met, 1 a requirement is not met, 2 usage or input file, 3 could not tell, 4 envcheck failed.
@@ -63,9 +62,11 @@ def main() -> None:
         # The reader of our output left (`envcheck … | head`): not a failure, and nothing more can be said to it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
-    except Exception as error:  # noqa: BLE001  the last line of defence: no traceback reaches a user
+    except Exception as error:
         if debug:
             raise
-        click.echo(f"envcheck: internal error ({type(error).__name__}: {error}); run with --debug and report it.", err=True)
+        click.echo(
+            f"envcheck: internal error ({type(error).__name__}: {error}); run with --debug and report it.", err=True
+        )
         sys.exit(4)
     sys.exit(code if isinstance(code, int) else 0)

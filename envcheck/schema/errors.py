@@ -1,4 +1,4 @@
-"""The failures a user may meet, each with the exit code it leads to (design contract: 0 met, 1 not met, 2 input, 3 unknown, 4 envcheck)."""
+"""The failures a user may meet, each with its documented exit code."""
 
 from __future__ import annotations
 

@@ -6,14 +6,23 @@ every consumer has to say what it does with `Absent` and `Unknown`. `is_known` n
 
 from __future__ import annotations
 
-from typing import Generic, TypeGuard, TypeVar
+from typing import Any, Generic, TypeGuard, TypeVar, dataclass_transform
 
 import msgspec
 
 T = TypeVar("T")
 
 
-class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(msgspec.field,))
+class _RecordType(msgspec.StructMeta):
+    """Makes every subclass keyword-only: msgspec inherits `frozen` but not `kw_only`, and type checkers neither."""
+
+    def __new__(mcls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **config: Any) -> _RecordType:
+        config.setdefault("kw_only", True)
+        return super().__new__(mcls, name, bases, namespace, **config)
+
+
+class Record(msgspec.Struct, metaclass=_RecordType, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """Base of every record: immutable, keyword-only, strict about the keys it decodes."""
 
 
@@ -55,3 +64,17 @@ def is_known(fact: Known[T] | Absent | Unknown) -> TypeGuard[Known[T]]:
 def value_of(fact: Known[T] | Absent | Unknown) -> T | None:
     """The value, or None for absent and unknown: only for display and for callers that treat both alike on purpose."""
     return fact.value if isinstance(fact, Known) else None
+
+
+def text_of(fact: Known[T] | Absent | Unknown) -> str:
+    """How a fact reads in a sentence: its value, "none", or "unknown (why)"."""
+    if isinstance(fact, Known):
+        return str(fact.value)
+    return "none" if isinstance(fact, Absent) else f"unknown ({fact.why})"
+
+
+BoolFact = Known[bool] | Absent | Unknown
+IntFact = Known[int] | Absent | Unknown
+FloatFact = Known[float] | Absent | Unknown
+TextFact = Known[str] | Absent | Unknown
+TextsFact = Known[tuple[str, ...]] | Absent | Unknown

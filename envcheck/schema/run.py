@@ -1,0 +1,105 @@
+"""What was proved by running: raw samples of prompts on an engine, and what was made of them."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from envcheck.schema.facts import Record
+
+Answer = Literal["right", "wrong", "refused", "empty", "looping", "not_judged"]
+RunStatus = Literal["passed", "degraded", "failed", "skipped"]
+
+
+class PromptRun(Record, omit_defaults=False):
+    """One prompt, sent once. Times are milliseconds on the client's clock; None where it did not get that far."""
+
+    id: str
+    kind: str
+    """"fixed_answer", "text_generation", "question_answering", "reasoning", "document_analysis" …"""
+    passed: bool
+    """The answer is right. A wrong answer of a small model never fails the environment: see `Run.status`."""
+    answer: Answer
+    answer_text: str = ""
+    answer_sha256: str = ""
+    why: str = ""
+    """What was expected and seen, or the error."""
+    prompt_tokens: int | None = None
+    output_tokens: int | None = None
+    ttft_ms: float | None = None
+    """Time to first token: request sent to the first chunk with text (a chunk with only a role does not count)."""
+    tpot_ms: float | None = None
+    """Time per output token after the first: (e2e - TTFT) / (output_tokens - 1)."""
+    e2e_ms: float | None = None
+    decode_tps: float | None = None
+    prefill_tps: float | None = None
+    server_decode_tps: float | None = None
+    """The engine's own figure, where it gives one."""
+    ram_mib: float | None = None
+    """Peak proportional set size of the engine's processes while the prompt ran."""
+    vram_mib: float | None = None
+    """Peak GPU memory of the engine's processes; None without a GPU."""
+    error: str | None = None
+    finish_reason: str | None = None
+
+
+class Reconciled(Record, omit_defaults=False):
+    """One quantity three ways."""
+
+    quantity: str
+    unit: str
+    predicted: float | None = None
+    predicted_low: float | None = None
+    predicted_high: float | None = None
+    backend_says: float | None = None
+    measured: float | None = None
+    says: str = ""
+
+
+class Run(Record, omit_defaults=False):
+    """One backend with one model, proved by real prompts."""
+
+    backend: str
+    model: str
+    status: RunStatus
+    why: str
+    engine: str = ""
+    """Name and version as the engine gives them."""
+    device_expected: str = "cpu"
+    device_used: str = "unknown"
+    gpu_share: float | None = None
+    url: str = ""
+    """Where the engine listened; only loopback unless a remote one was named."""
+    is_fallback: bool = False
+    """True for the embedded default, which proves envcheck's path and this CPU, not another backend."""
+    started_at: str = ""
+    load_ms: float | None = None
+    unload_ms: float | None = None
+    prompts: tuple[PromptRun, ...] = ()
+    memory_mib: dict[str, float] = {}
+    """Measured: "ram_peak", "ram_after_load", "vram_peak" …"""
+    predicted: dict[str, float] = {}
+    reconciled: tuple[Reconciled, ...] = ()
+    settings: dict[str, str] = {}
+    """Everything needed to repeat it: context, threads, seed, temperature, chat template hash, model digest …"""
+    interrupted: bool = False
+
+
+class ComputeRun(Record, omit_defaults=False):
+    """One arithmetic or bandwidth measurement on a device."""
+
+    id: str
+    status: RunStatus
+    device: str = ""
+    error: float | None = None
+    bound: float | None = None
+    tflops: float | None = None
+    bandwidth_gbs: float | None = None
+    says: str = ""
+
+
+class Validation(Record, omit_defaults=False):
+    """All runs of one validation."""
+
+    runs: tuple[Run, ...] = ()
+    compute: tuple[ComputeRun, ...] = ()
+    interrupted: bool = False

@@ -1,0 +1,97 @@
+"""What the judge says: requirement + snapshot = verdict; a pasted report = findings."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from envcheck.schema.facts import Observation, Record
+
+Status = Literal["met", "warning", "not_met", "unknown", "skipped", "waived"]
+Severity = Literal["blocker", "warning", "info"]
+Readiness = Literal["ready", "ready_after_install", "limited", "blocked", "unknown"]
+Link = Literal["device", "driver", "runtime", "wheel", "backend", "model", "prompt"]
+"""The chain a verdict hangs in: what comes first must hold before what comes later can mean anything."""
+
+CHAIN: tuple[Link, ...] = ("device", "driver", "runtime", "wheel", "backend", "model", "prompt")
+
+
+class Remedy(Record):
+    """What to do about it, with the risk of doing it."""
+
+    says: str
+    commands: tuple[str, ...] = ()
+    risk: Literal["safe", "restart", "risky"] = "safe"
+    needs_root: bool = False
+
+
+class Verdict(Record, omit_defaults=False):
+    """One requirement judged against one snapshot; everything a format needs to show it."""
+
+    id: str
+    """Stable, dotted: "vllm.gpu.compute_capability"."""
+    backend: str
+    """A backend's name, or "machine" for what concerns all of them."""
+    status: Status
+    severity: Severity
+    says: str
+    """One sentence for a person."""
+    link: Link = "backend"
+    cause: str | None = None
+    """A slug of the root-cause vocabulary."""
+    expected: str = ""
+    actual: str = ""
+    evidence: tuple[Observation, ...] = ()
+    source: str = ""
+    """Address of the fact the requirement rests on."""
+    checked: str = ""
+    """ISO date on which that fact was last checked against its source."""
+    remedy: Remedy | None = None
+    requires: tuple[str, ...] = ()
+    skipped_because: str | None = None
+    fixed_by_install: bool = False
+    """True where installing packages into the target environment is enough to meet it."""
+
+
+class BackendState(Record, omit_defaults=False):
+    """One backend's line in the summary."""
+
+    status: Readiness
+    why: str
+    first_broken: str | None = None
+
+
+class Judgement(Record, omit_defaults=False):
+    """All verdicts about one machine, in chain order, with the state of each backend."""
+
+    worst: Literal["met", "warning", "not_met", "unknown"]
+    backends: dict[str, BackendState]
+    verdicts: tuple[Verdict, ...]
+
+
+class Quote(Record):
+    """A line of a pasted text that a finding rests on; lines count from 1."""
+
+    line: int
+    text: str
+
+
+class Finding(Record, omit_defaults=False):
+    """A cause found in a pasted environment or this machine."""
+
+    cause: str
+    severity: Severity
+    says: str
+    evidence: tuple[Quote, ...] = ()
+    remedy: Remedy | None = None
+    confidence: Literal["certain", "likely", "possible"] = "likely"
+
+
+class Intent(Record):
+    """What somebody tried, or wants, to run."""
+
+    backend: str | None = None
+    model: str | None = None
+    quantization: str | None = None
+    flags: tuple[str, ...] = ()
+    context: int | None = None
+    concurrency: int | None = None
