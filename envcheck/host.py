@@ -45,10 +45,16 @@ class Host:
         env: dict[str, str] | None = None,
         target_python: str | None = None,
         limit_s: float = 2.0,
+        level: int = 1,
+        ports: bool = True,
     ) -> None:
+        """`limit_s` bounds one program; `level` is how deep to look (0 files only, 1 programs and NVML, 2 the target
+        interpreter imports torch, 3 a small kernel per GPU); `ports` allows connections to loopback services."""
         self.root = root
         self.env = dict(os.environ) if env is None else env
         self.limit_s = limit_s
+        self.level = level
+        self.ports = ports
         self._target_python = target_python
 
     @property

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+import msgspec
+
 from envcheck.schema.facts import Record
 
 Answer = Literal["right", "wrong", "refused", "empty", "looping", "not_judged"]
@@ -75,11 +77,11 @@ class Run(Record, omit_defaults=False):
     load_ms: float | None = None
     unload_ms: float | None = None
     prompts: tuple[PromptRun, ...] = ()
-    memory_mib: dict[str, float] = {}
+    memory_mib: dict[str, float] = msgspec.field(default_factory=dict)
     """Measured: "ram_peak", "ram_after_load", "vram_peak" …"""
-    predicted: dict[str, float] = {}
+    predicted: dict[str, float] = msgspec.field(default_factory=dict)
     reconciled: tuple[Reconciled, ...] = ()
-    settings: dict[str, str] = {}
+    settings: dict[str, str] = msgspec.field(default_factory=dict)
     """Everything needed to repeat it: context, threads, seed, temperature, chat template hash, model digest …"""
     interrupted: bool = False
 
