@@ -1,0 +1,50 @@
+"""What to do first, and that the check document keeps everything it was given."""
+
+from __future__ import annotations
+
+import msgspec
+
+from envcheck.compose.checked import actions, check_document, first_action
+from envcheck.formats import render
+from envcheck.schema.report import CheckDocument
+from envcheck.schema.verdict import Remedy
+from tests.compose.fixtures import titan_fits, titan_judgement, titan_v, verdict
+
+FIX = Remedy(says="Do it.", commands=("do it",))
+
+
+def test_json_holds_the_promised_keys_and_comes_back_identical() -> None:
+    document = check_document(titan_v(), titan_judgement(), titan_fits())
+    text = render(document, "json")
+    promised = ["schema_version", "machine", "worst", "backends", "verdicts", "fit"]
+    assert list(msgspec.json.decode(text))[: len(promised)] == promised
+    assert render(msgspec.json.decode(text, type=CheckDocument), "json") == text
+
+
+def test_blockers_come_before_warnings_and_many_backends_before_one() -> None:
+    one = Remedy(says="Helps one.")
+    warned = Remedy(says="Only a warning.")
+    found = actions(
+        [
+            verdict("machine.a", "warning", severity="warning", remedy=warned),
+            verdict("vllm.a", "not_met", remedy=one),
+            verdict("ollama.a", "not_met", remedy=FIX),
+            verdict("sglang.a", "not_met", remedy=FIX),
+        ]
+    )
+    assert [a.says for a in found] == ["Do it.", "Helps one.", "Only a warning."]
+    assert found[0].serves == ("ollama.a", "sglang.a")
+
+
+def test_what_concerns_the_machine_comes_first() -> None:
+    driver = Remedy(says="Update the driver.", risk="restart", needs_root=True)
+    found = first_action(
+        [verdict("vllm.a", "not_met", remedy=FIX), verdict("machine.d", "not_met", link="driver", remedy=driver)]
+    )
+    assert found is not None
+    assert found.says == "Update the driver."
+    assert found.needs_root
+
+
+def test_met_skipped_and_waived_verdicts_ask_for_nothing() -> None:
+    assert first_action([verdict("a.b", status, remedy=FIX) for status in ("met", "skipped", "waived")]) is None
