@@ -1,0 +1,77 @@
+"""Answers to batches of questions about memory: one request (a JSON object), one answer.
+
+Fields of a request: engine, engine_fork, engine_version, gpu, model, gguf_file, arch, quant, tensor_types,
+size_printed, params_printed, settings, given. An answer holds MiB by term, or `unknown` with the reason.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from envcheck.fit import memory_gguf_weights, memory_hparams, memory_llama, memory_llama_settings
+from envcheck.fit.memory_interval import interval
+from envcheck.fit.memory_types import MIB
+
+Answer = dict[str, Any]
+
+
+def answer(request: dict[str, Any]) -> Answer:
+    """Answer one request; where the facts do not suffice the answer says why."""
+    engine = request.get("engine")
+    if engine in ("llama.cpp", "ollama"):
+        reply = _llama(request)
+    else:
+        reply = {"unknown": f"no memory rules for the engine {engine!r}"}
+    return {"id": request.get("id"), **reply}
+
+
+def _devices(request: dict[str, Any]) -> int:
+    """GPUs in use: never more than are listed (row split prints two buffers a GPU), and Apple silicon has one."""
+    used = int((request.get("given") or {}).get("devices_used") or 1)
+    listed = request.get("gpu") or []
+    if any("apple" in str(gpu.get("name")).lower() for gpu in listed):
+        return 1
+    return min(used, len(listed)) if listed else used
+
+
+def _situation(settings: memory_llama_settings.LlamaSettings, hparams: memory_hparams.Hparams) -> str:
+    if settings.fork:
+        return "llama.cpp fork"
+    whole = not memory_llama.offload_of(hparams, settings).partial
+    return "llama.cpp one GPU" if whole and settings.devices == 1 else "llama.cpp partial or several GPUs"
+
+
+def _llama(request: dict[str, Any]) -> Answer:
+    hparams = memory_hparams.from_header(request.get("arch") or {})
+    if hparams is None:
+        return {"unknown": "the log prints no layer count, width or vocabulary, and the model is not named"}
+    weights = memory_gguf_weights.split(
+        hparams,
+        request.get("quant"),
+        request.get("tensor_types"),
+        request.get("size_printed"),
+        request.get("params_printed"),
+    )
+    if weights is None:
+        return {"unknown": "the log prints no file size"}
+    settings = memory_llama_settings.from_log(
+        request.get("settings") or {},
+        str(request.get("engine")),
+        request.get("engine_fork"),
+        request.get("engine_version"),
+        _devices(request),
+    )
+    try:
+        found = memory_llama.memory(hparams, weights, settings)
+    except KeyError as error:
+        return {"unknown": f"cache type {error.args[0]!r} is not known"}
+    low, high = interval(found.total / MIB, _situation(settings, hparams))
+    return {
+        "interval_mib": {"total_gpu": [low, high]},
+        "memory_mib": {
+            "weights_gpu": found.weights / MIB,
+            "kv_gpu": found.cache / MIB,
+            "recurrent_state": found.state / MIB,
+            "compute_gpu": found.compute / MIB,
+        },
+    }
