@@ -7,7 +7,9 @@ import re
 from envcheck.schema.facts import Known, value_of
 from envcheck.schema.snapshot import Snapshot
 
-_NOISE = re.compile(r"\b(nvidia|geforce|amd|radeon|intel|graphics|corporation|apple|tesla|quadro|laptop|gpu|pcie|sxm\d?)\b")
+_NOISE = re.compile(
+    r"\b(nvidia|geforce|amd|radeon|intel|graphics|corporation|apple|tesla|quadro|laptop|gpu|pcie|sxm\d?)\b"
+)
 
 
 def alias(snapshot: Snapshot) -> str:

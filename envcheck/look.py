@@ -10,6 +10,8 @@ import time
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
+
 from envcheck import __version__
 from envcheck.alias import alias
 from envcheck.discover import load_all
@@ -77,13 +79,7 @@ def parse(file: EvidenceFile) -> Snapshot:
     snapshot = Snapshot(
         schema_version=SCHEMA_VERSION, taken_at=file.taken_at, origin="machine", level=file.level, **sections
     )
-    return replace(snapshot, alias=alias(snapshot))
-
-
-def replace(snapshot: Snapshot, **changes: Any) -> Snapshot:
-    """A copy with some fields changed."""
-    fields = {name: getattr(snapshot, name) for name in snapshot.__struct_fields__}
-    return Snapshot(**{**fields, **changes})
+    return msgspec.structs.replace(snapshot, alias=alias(snapshot))
 
 
 def _unknown(section: str, why: str) -> Any:
