@@ -12,8 +12,10 @@ _NOISE = re.compile(
 )
 
 
-def alias(snapshot: Snapshot) -> str:
-    """For example "rtx-5080", "8x-h100-80gb-hbm3", "wsl2-titan-v", "cpu-2c-24gib"."""
+def alias(snapshot: Snapshot, given: str | None = None) -> str:
+    """The name somebody gave, made safe, or one like "rtx-5080", "8x-h100-80gb-hbm3", "wsl2-titan-v", "cpu-2c-24gib"."""
+    if given and slug(given):
+        return slug(given)
     prefix = "wsl2-" if value_of(snapshot.os.wsl) else ""
     gpus = snapshot.gpus
     if isinstance(gpus, Known):
@@ -23,7 +25,7 @@ def alias(snapshot: Snapshot) -> str:
         return (prefix + count + slug(_NOISE.sub(" ", name.lower()))) or "gpu"
     cores, ram = value_of(snapshot.cpu.cores), value_of(snapshot.memory.ram_total_mib)
     parts = [f"{cores}c" if cores else "", f"{round(ram / 1024)}gib" if ram else ""]
-    return prefix + "-".join(["cpu" if not isinstance(gpus, Known) else "gpu", *[p for p in parts if p]])
+    return prefix + "-".join(["cpu", *[part for part in parts if part]])
 
 
 def slug(text: str) -> str:
