@@ -13,7 +13,7 @@ _NOISE = re.compile(
 
 
 def alias(snapshot: Snapshot, given: str | None = None) -> str:
-    """The name somebody gave, made safe, or one like "rtx-5080", "8x-h100-80gb-hbm3", "wsl2-titan-v", "cpu-2c-24gib"."""
+    """The given name made safe, or one like "rtx-5080", "8x-h100-80gb-hbm3", "wsl2-titan-v", "cpu-2c-24gib"."""
     if given and slug(given):
         return slug(given)
     prefix = "wsl2-" if value_of(snapshot.os.wsl) else ""

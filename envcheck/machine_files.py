@@ -24,7 +24,9 @@ def text_of_file(path: Path, what: str) -> str:
         with path.open("rb") as file:
             data = file.read(SIZE_LIMIT + 1)
     except (OSError, ValueError) as error:
-        raise InputError(f"The {what} file {path} cannot be read: {getattr(error, 'strerror', None) or error}.") from None
+        raise InputError(
+            f"The {what} file {path} cannot be read: {getattr(error, 'strerror', None) or error}."
+        ) from None
     if len(data) > SIZE_LIMIT:
         raise InputError(f"The {what} file {path} is larger than {SIZE_LIMIT >> 20} MiB: it is not one of ours.")
     if not data.strip():

@@ -59,7 +59,7 @@ def snapshot_of(
     no_ports: bool,
 ) -> Snapshot:
     """The machine that the options mean."""
-    from envcheck import look
+    from envcheck.look import collect, parse
     from envcheck.machine_files import read_assumption, read_snapshot
 
     if from_file and assume_file:
@@ -68,4 +68,4 @@ def snapshot_of(
         return read_snapshot(from_file)
     if assume_file:
         return read_assumption(assume_file)
-    return look.parse(look.collect(host_of(target_python, level, limit_s, no_ports))[0])
+    return parse(collect(host_of(target_python, level, limit_s, no_ports))[0])

@@ -26,9 +26,9 @@ def COMMAND(output: Path | None, target_python: str | None, level: int, limit_s:
     """
     import msgspec
 
-    from envcheck import look
+    from envcheck.look import collect
 
-    file, _ = look.collect(host_of(target_python, level, limit_s, no_ports))
+    file, _ = collect(host_of(target_python, level, limit_s, no_ports))
     deliver(msgspec.json.format(msgspec.json.encode(file), indent=1).decode(), output)
     if output is not None:
         click.echo(f"Snapshot written to {output}", err=True)
