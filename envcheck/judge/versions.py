@@ -1,0 +1,128 @@
+"""Order of versions as people and programs write them, and specifiers over them.
+
+Covers what PEP 440 says of release, pre-, post- and dev-parts and local labels, and the plain dotted numbers of drivers
+and C libraries. It exists beside `packaging` because importing that costs more than judging a machine; the property
+tests compare the two.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+_VERSION = re.compile(
+    r"""v?(?:\d+!)?(?P<release>\d+(?:\.\d+)*)
+        (?:[-_.]?(?P<pre>alpha|beta|preview|pre|rc|a|b|c)[-_.]?(?P<pre_n>\d*))?
+        (?:(?:[-_.]?(?P<post>post|rev|r)[-_.]?(?P<post_n>\d*))|-(?P<post_short>\d+))?
+        (?:[-_.]?(?P<dev>dev)[-_.]?(?P<dev_n>\d*))?
+        (?:\+(?P<local>[a-z0-9]+(?:[-_.][a-z0-9]+)*))?""",
+    re.VERBOSE | re.IGNORECASE,
+)
+_CLAUSE = re.compile(r"\s*(===|==|!=|<=|>=|~=|<|>)\s*([^\s,]+)\s*$")
+_PRE = {"alpha": "a", "beta": "b", "c": "rc", "pre": "rc", "preview": "rc"}
+
+Key = tuple[tuple[int, ...], tuple[int, str, int], int, tuple[int, int]]
+
+
+@lru_cache(maxsize=4096)
+def key(version: str) -> Key | None:
+    """A value that sorts as the versions do; None where the text is no version. The local label is left out."""
+    match = _VERSION.fullmatch(version.strip())
+    if match is None:
+        return None
+    release = tuple(int(part) for part in match["release"].split("."))
+    while len(release) > 1 and release[-1] == 0:
+        release = release[:-1]
+    is_dev = match["dev"] is not None
+    post = match["post_n"] or match["post_short"] if match["post"] or match["post_short"] else None
+    has_post = match["post"] is not None or match["post_short"] is not None
+    if match["pre"]:
+        name = match["pre"].lower()
+        pre = (0, _PRE.get(name, name), int(match["pre_n"] or 0))
+    elif is_dev and not has_post:
+        pre = (-1, "", 0)
+    else:
+        pre = (1, "", 0)
+    return (
+        release,
+        pre,
+        int(post or 0) if has_post else -1,
+        (0, int(match["dev_n"] or 0)) if is_dev else (1, 0),
+    )
+
+
+def base(version: str) -> str:
+    """The version without its local label: "2.7.0+cu128" gives "2.7.0"."""
+    return version.split("+", 1)[0]
+
+
+def local(version: str) -> str:
+    """The local label, or the empty text: "2.7.0+cu128" gives "cu128"."""
+    return version.partition("+")[2]
+
+
+def at_least(version: str, floor: str) -> bool | None:
+    """Whether `version` >= `floor`; None where one of them is no version."""
+    mine, other = key(version), key(floor)
+    return None if mine is None or other is None else mine >= other
+
+
+@lru_cache(maxsize=1024)
+def clauses(specifier: str) -> tuple[tuple[str, str], ...] | None:
+    """The (operator, version) pairs of a specifier such as ">=3.11,<3.15"; None where it cannot be read."""
+    pairs: list[tuple[str, str]] = []
+    for part in specifier.split(","):
+        if not part.strip():
+            continue
+        match = _CLAUSE.match(part)
+        if match is None or key(match[2].removesuffix(".*")) is None:
+            return None
+        pairs.append((match[1], match[2]))
+    return tuple(pairs)
+
+
+def within(version: str, specifier: str) -> bool | None:
+    """Whether `version` satisfies every clause (empty: any version does); None where either cannot be read.
+
+    Pre-releases are compared like any other version: what is installed is judged, nothing is being selected.
+    """
+    mine, pairs = key(version), clauses(specifier)
+    if mine is None or pairs is None:
+        return None
+    return all(_holds(mine, version, operator, other) for operator, other in pairs)
+
+
+def _holds(mine: Key, version: str, operator: str, other: str) -> bool:
+    if other.endswith(".*"):
+        prefix = _release(other[:-2])
+        same = _padded(_release(version), len(prefix))[: len(prefix)] == prefix
+        return same if operator == "==" else not same
+    theirs = key(other)
+    assert theirs is not None  # `clauses` read it  # noqa: S101
+    match operator:
+        case "==" | "===":
+            return mine == theirs and ("+" not in other or local(version) == local(other))
+        case "!=":
+            return mine != theirs
+        case ">=":
+            return mine >= theirs
+        case "<=":
+            return mine <= theirs
+        case ">":
+            # PEP 440: >1.7 is not met by 1.7.post1, which is still 1.7.
+            return mine > theirs and not (mine[:2] == theirs[:2] and theirs[2] == -1 and mine[2] >= 0)
+        case "<":
+            # PEP 440: <1.7 is not met by 1.7rc1.
+            return mine < theirs and not (mine[0] == theirs[0] and mine[1][0] < 1 and theirs[1][0] == 1)
+        case _:  # "~="
+            prefix = _release(base(other))[:-1]
+            return mine >= theirs and _padded(_release(version), len(prefix))[: len(prefix)] == prefix
+
+
+def _release(version: str) -> tuple[int, ...]:
+    match = _VERSION.fullmatch(version.strip())
+    return tuple(int(part) for part in match["release"].split(".")) if match else ()
+
+
+def _padded(release: tuple[int, ...], length: int) -> tuple[int, ...]:
+    return release + (0,) * (length - len(release))
