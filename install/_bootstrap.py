@@ -25,7 +25,7 @@ def say(text: str) -> None:
     sys.stderr.flush()
 
 
-class StepFailed(Exception):
+class StepError(Exception):
     """A step of the set-up failed; the message says which and what to do."""
 
 
@@ -41,7 +41,7 @@ def call(argv: list[str], failed: str) -> None:
     done = subprocess.run(argv, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     if done.returncode != 0:
         sys.stderr.write(done.stdout[-4000:])
-        raise StepFailed(failed)
+        raise StepError(failed)
 
 
 def pip(*arguments: str) -> list[str]:
@@ -80,7 +80,7 @@ def create_environment() -> None:
     try:
         venv.EnvBuilder(clear=True, with_pip=True, symlinks=os.name != "nt").create(VENV)
     except (subprocess.CalledProcessError, OSError) as error:
-        raise StepFailed(
+        raise StepError(
             f"Python could not create {VENV} ({error}). Where Python came from a Linux distribution, install its "
             "venv package first, for example: apt install python3-venv"
         ) from error
@@ -135,7 +135,7 @@ def main(arguments: list[str]) -> int:
     started = time.monotonic()
     try:
         prepare(with_tests=verb == "test")
-    except StepFailed as error:
+    except StepError as error:
         say(f"failed: {error}")
         return 4
     except KeyboardInterrupt:

@@ -21,7 +21,7 @@ if sys.version_info < (3, 11):
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-import _bootstrap  # noqa: E402
+import _bootstrap
 
 if __name__ == "__main__":
     sys.exit(_bootstrap.main(sys.argv[1:]))

@@ -1,0 +1,68 @@
+"""The stages in a row: what the command line calls and what a library user imports.
+
+    from envcheck.api import check, this_machine
+    document = check(this_machine(), backends=["vllm"])
+    print(document.worst, document.backends["vllm"].why)
+
+Each function takes and returns frozen records; only the ones that say so look at the machine or act on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from envcheck.schema.snapshot import Snapshot
+from envcheck.schema.verdict import Intent, Judgement
+
+if TYPE_CHECKING:
+    from envcheck.host import Host
+    from envcheck.judge.policy import Policy
+    from envcheck.schema.report import CheckDocument
+
+EXIT_CODE = {"met": 0, "warning": 0, "not_met": 1, "unknown": 3}
+"""Exit code of a judgement by its worst verdict; `--strict` turns warnings into 1."""
+
+
+def exit_code(worst: str, strict: bool = False) -> int:
+    """The one place where a judgement becomes an exit code."""
+    return 1 if strict and worst == "warning" else EXIT_CODE[worst]
+
+
+def this_machine(host: Host | None = None) -> Snapshot:
+    """Look at this machine (files, programs and, at level 2 and above, the target interpreter)."""
+    from envcheck.host import Host as RealHost
+    from envcheck.look import collect, parse
+
+    return parse(collect(host or RealHost())[0])
+
+
+def judge(
+    snapshot: Snapshot,
+    intent: Intent | None = None,
+    backends: Sequence[str] | None = None,
+    policy: Policy | None = None,
+) -> Judgement:
+    """Judge a machine against the requirements matrix (pure)."""
+    from envcheck.judge.evaluate import evaluate
+
+    return evaluate(snapshot, intent or Intent(), backends, policy)
+
+
+def check(
+    snapshot: Snapshot,
+    intent: Intent | None = None,
+    backends: Sequence[str] | None = None,
+    policy: Policy | None = None,
+) -> CheckDocument:
+    """Judge a machine, and where the intent names a model say whether it fits (pure)."""
+    from envcheck.compose.checked import check_document
+
+    wanted = intent or Intent()
+    judgement = judge(snapshot, wanted, backends, policy)
+    return check_document(snapshot, judgement, fits(snapshot, wanted, backends) if wanted.model else ())
+
+
+def fits(snapshot: Snapshot, intent: Intent, backends: Sequence[str] | None = None) -> tuple[Any, ...]:
+    """Whether the intent's model fits, per backend."""
+    raise NotImplementedError
