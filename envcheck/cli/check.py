@@ -1,0 +1,57 @@
+"""`envcheck check`: judge a machine against the requirements matrix."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from envcheck.cli._machine import machine_options, snapshot_of
+from envcheck.cli._output import deliver, style_of
+from envcheck.schema.verdict import Intent
+
+FORMATS = ("console", "json", "markdown", "html", "junit", "sarif", "prometheus")
+
+
+@click.command("check")
+@machine_options
+@click.option("--backend", "backends", multiple=True, metavar="NAME", help="Judge only this backend (may be repeated).")
+@click.option("--model", "models", multiple=True, metavar="NAME", help="Does this model fit? (may be repeated)")
+@click.option("--size", "sizes", multiple=True, metavar="7B", help="Does a model of this size fit? (may be repeated)")
+@click.option("--quant", metavar="Q", help="Quantization of the model: Q4_K_M, awq, fp8, bf16 …")
+@click.option("--context", type=click.IntRange(min=1), help="Tokens of context per request.")
+@click.option("--concurrency", type=click.IntRange(min=1), help="Requests at the same time.")
+@click.option("--policy", "policy_file", type=click.Path(path_type=Path), help="Project policy (default: ./envcheck.toml).")
+@click.option("--strict", is_flag=True, help="Leave with 1 on warnings too.")
+@click.option("--format", "format_name", type=click.Choice(FORMATS), default="console", show_default=True)
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write to this file instead of printing.")
+def COMMAND(  # noqa: N802, PLR0913
+    from_file: Path | None,
+    assume_file: Path | None,
+    target_python: str | None,
+    level: int,
+    limit_s: float,
+    no_ports: bool,
+    backends: tuple[str, ...],
+    models: tuple[str, ...],
+    sizes: tuple[str, ...],
+    quant: str | None,
+    context: int | None,
+    concurrency: int | None,
+    policy_file: Path | None,
+    strict: bool,
+    format_name: str,
+    output: Path | None,
+) -> int:
+    """Will this machine run these backends, and if not, what is the first thing to do?"""
+    from envcheck import api
+    from envcheck.formats import render
+
+    snapshot = snapshot_of(from_file, assume_file, target_python, level, limit_s, no_ports)
+    wanted = [*models, *sizes]
+    intent = Intent(
+        model=wanted[0] if len(wanted) == 1 else None, quantization=quant, context=context, concurrency=concurrency
+    )
+    document = api.check(snapshot, intent, backends or None, api.policy_of(policy_file), models=wanted)
+    deliver(render(document, format_name, style_of()), output)
+    return api.exit_code(document.worst, strict)
