@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import Literal
 from unicodedata import combining, east_asian_width
 
+from envcheck.schema.blocks import Mark
 from envcheck.schema.format import Style
-
-Mark = Literal["good", "caution", "bad", "unknown", "skipped"]
 
 MARKS: dict[Mark, str] = {"good": "✔", "caution": "▲", "bad": "✘", "unknown": "?", "skipped": "-"}
 ASCII_MARKS: dict[Mark, str] = {"good": "+", "caution": "!", "bad": "x", "unknown": "?", "skipped": "-"}

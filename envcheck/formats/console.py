@@ -9,7 +9,6 @@ from envcheck.formats._text import (
     ASCII_MARKS,
     MARKS,
     MIN_WIDTH,
-    Mark,
     indented,
     inert,
     mark,
@@ -18,9 +17,10 @@ from envcheck.formats._text import (
     shown,
     width_of,
 )
+from envcheck.schema.blocks import Mark
 from envcheck.schema.describe import gib, machine_line
 from envcheck.schema.format import Format, Style
-from envcheck.schema.report import Action, CheckDocument, FitRow
+from envcheck.schema.report import Action, CheckDocument, FitRow, Report
 from envcheck.schema.verdict import BackendState, Status, Verdict
 
 STATE_MARK: dict[str, Mark] = {
@@ -58,7 +58,7 @@ _NARROW = 64
 
 def render(document: Any, style: Style) -> str:
     """The check document or report as plain lines no wider than the terminal, ending with a line feed."""
-    lines = _check_lines(document, style)
+    lines = _report_lines(document, style) if isinstance(document, Report) else _check_lines(document, style)
     return "\n".join(line.rstrip() for line in lines) + "\n"
 
 
@@ -69,6 +69,23 @@ def _check_lines(document: CheckDocument, style: Style) -> list[str]:
         lines += ["", *fit_lines(document.fit, style)]
     lines += ["", *action_lines(document.first, style)]
     return [*lines, "", *_tally(document.verdicts, style)]
+
+
+def _report_lines(document: Report, style: Style) -> list[str]:
+    header, answer = document.header, document.outcome
+    lines = [paint(line, "bold", style) for line in indented(header.title, "", style)]
+    said = " · ".join(text for text in (header.timestamp, header.sprint, header.agent) if text)
+    lines += indented(said, "", style) if said else []
+    lines += ["", *indented(answer.says, "", style)]
+    for subject in document.subjects:
+        lines += ["", *(paint(line, "bold", style) for line in indented(machine_line(subject.snapshot), "", style))]
+        lines += backend_lines(subject.judgement.backends, subject.judgement.verdicts, style)
+        lines += ["", *fit_lines(subject.fits, style)] if subject.fits else []
+    lines += ["", *action_lines(answer.first, style), ""]
+    missing = f" (missing: {'; '.join(answer.missing)})" if answer.missing else ""
+    lines += indented(f"Report: {answer.report_status}{missing}", "", style)
+    lines += indented(f"Environment: {answer.environment_status}", "", style)
+    return [*lines, *indented(f"Next phase: {answer.next_phase}", "", style)]
 
 
 def backend_lines(backends: dict[str, BackendState], verdicts: tuple[Verdict, ...], style: Style) -> list[str]:

@@ -94,3 +94,34 @@ def machine_line(snapshot: Snapshot) -> str:
     if is_known(snapshot.python.version):
         parts.append(f"Python {snapshot.python.version.value}")
     return " · ".join(parts)
+
+
+_BACKENDS = {
+    "llamacpp": "llama.cpp",
+    "llama_cpp": "llama.cpp",
+    "llama.cpp": "llama.cpp",
+    "vllm": "vLLM",
+    "ollama": "Ollama",
+    "transformers": "Transformers",
+    "sglang": "SGLang",
+    "tensorrt_llm": "TensorRT-LLM",
+    "tensorrt-llm": "TensorRT-LLM",
+    "openai": "OpenAI-compatible server",
+    "embedded": "embedded default",
+    "machine": "All backends",
+}
+
+
+def backend_title(name: str) -> str:
+    """A backend's name as its makers write it; other names unchanged."""
+    return _BACKENDS.get(name, name)
+
+
+def listed(words: list[str]) -> str:
+    """Words as a sentence lists them: "a", "a and b", "a, b and c"."""
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}" if words else ""
+
+
+def plural(count: int, one: str, many: str | None = None) -> str:
+    """A counted noun: "1 requirement", "3 requirements"."""
+    return f"{count} {one if count == 1 else many or one + 's'}"

@@ -8,13 +8,17 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from envcheck.schema.blocks import Section
 from envcheck.schema.facts import Record
+from envcheck.schema.plan import Plan
+from envcheck.schema.run import Validation
 from envcheck.schema.snapshot import Snapshot
-from envcheck.schema.verdict import BackendState, Verdict
+from envcheck.schema.verdict import BackendState, Judgement, Readiness, Verdict
 
 SCHEMA_VERSION = "1"
 
 FitRow = dict[str, Any]
+"""One row of `envcheck fit`, in the shape of its JSON."""
 
 
 class Action(Record, omit_defaults=False):
@@ -39,3 +43,105 @@ class CheckDocument(Record, kw_only=True, omit_defaults=False):
     fit: tuple[FitRow, ...] = ()
     first: Action | None = None
     """What to do first; None when nothing needs doing or nothing known would help."""
+
+
+PackageGroup = Literal["core_ml", "web", "vector_db", "data"]
+
+
+class PackageRequirement(Record, kw_only=True):
+    """A row of the package table: what is needed and what is advised, as PEP 440 specifiers (">=2.0")."""
+
+    group: PackageGroup
+    name: str
+    required: str
+    recommended: str = ""
+    says: str = ""
+    source: str
+    checked: str
+
+
+class AcceleratorBuild(Record, kw_only=True):
+    """One build of PyTorch judged for this machine's accelerator, driver, and Python."""
+
+    torch: str
+    """"2.10.0", or a range of releases that are judged alike ("2.12–2.14")."""
+    variant: str
+    """Index tag: "cpu", "cu126", "rocm6.4", "xpu", "mps"."""
+    kernels: Literal["native", "ptx", "none", "unknown"]
+    """Whether it carries code for this GPU: compiled, to be compiled by the driver, not at all."""
+    driver: Literal["yes", "no", "unknown"]
+    """Whether this machine's driver runs it."""
+    python: Literal["yes", "no", "unknown"] = "unknown"
+    """Whether there is a wheel for the target interpreter."""
+    says: str = ""
+    source: str
+    checked: str
+
+
+class TableAge(Record):
+    """How old a table of the requirements matrix is: the dates on which its rows were last checked."""
+
+    name: str
+    rows: int
+    oldest: str
+    newest: str
+
+
+class Tables(Record):
+    """What the requirements matrix knows that concerns this machine, selected by the judge."""
+
+    packages: tuple[PackageRequirement, ...] = ()
+    builds: tuple[AcceleratorBuild, ...] = ()
+    ages: tuple[TableAge, ...] = ()
+
+
+class Header(Record, omit_defaults=False):
+    """Who asked for the report, for what, and when. Every word comes from outside."""
+
+    title: str = "LLM readiness report and benchmark plan"
+    sprint: str = ""
+    agent: str = ""
+    timestamp: str = ""
+    """ISO 8601, UTC."""
+    version: str = ""
+    """envcheck's."""
+    command: str = ""
+    """How to make the report again."""
+
+
+class Subject(Record, omit_defaults=False):
+    """Everything that is known about one machine: what the sections were composed from."""
+
+    snapshot: Snapshot
+    judgement: Judgement
+    fits: tuple[FitRow, ...] = ()
+    plan: Plan | None = None
+    validation: Validation | None = None
+    tables: Tables = Tables()
+
+
+class Outcome(Record, omit_defaults=False):
+    """The answer, before everything else."""
+
+    readiness: Readiness
+    says: str
+    proven: bool
+    """True when a real prompt got its answer from a backend that is not the embedded default."""
+    first: Action | None
+    report_status: Literal["complete", "partial"]
+    missing: tuple[str, ...]
+    """What the report could not say, one clause each; empty when complete."""
+    environment_status: str
+    """"READY AND PROVED", "READY, NOT PROVED", "READY AFTER INSTALL", "LIMITED", "NOT READY" or "UNKNOWN"."""
+    next_phase: str
+
+
+class Report(Record, omit_defaults=False):
+    """The report: the sections a person reads, and the values they were composed from for programs."""
+
+    kind: Literal["report"]
+    schema_version: str
+    header: Header
+    outcome: Outcome
+    subjects: tuple[Subject, ...]
+    sections: tuple[Section, ...]

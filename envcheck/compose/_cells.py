@@ -1,0 +1,71 @@
+"""Small parts of blocks that several sections use."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Sequence
+
+from envcheck.schema.blocks import Cell, Column, Mark, Table
+from envcheck.schema.verdict import Status
+
+STATUS_WORDS: dict[Status, tuple[Mark, str]] = {
+    "met": ("good", "met"),
+    "warning": ("caution", "to note"),
+    "not_met": ("bad", "not met"),
+    "unknown": ("unknown", "unknown"),
+    "skipped": ("skipped", "not judged"),
+    "waived": ("caution", "waived"),
+}
+STATE_WORDS: dict[str, tuple[Mark, str]] = {
+    "ready": ("good", "ready"),
+    "ready_after_install": ("caution", "ready after install"),
+    "limited": ("caution", "limited"),
+    "blocked": ("bad", "blocked"),
+    "unknown": ("unknown", "unknown"),
+}
+FIT_WORDS: dict[str, tuple[Mark, str]] = {
+    "fits": ("good", "fits"),
+    "tight": ("caution", "tight"),
+    "offload": ("caution", "partly in main memory"),
+    "no": ("bad", "does not fit"),
+    "unknown": ("unknown", "unknown"),
+}
+
+
+def columns(*titles: str) -> tuple[Column, ...]:
+    """Heads from titles; a title that starts with "#" heads a column of numbers."""
+    return tuple(Column(title=title.lstrip("#"), numeric=title.startswith("#")) for title in titles)
+
+
+def row(*cells: Cell | str) -> tuple[Cell, ...]:
+    """A table row; plain text becomes a plain cell."""
+    return tuple(cell if isinstance(cell, Cell) else Cell(text=cell) for cell in cells)
+
+
+def table(caption: str, titles: Sequence[str], rows: Iterable[Sequence[Cell | str]], basis: str = "") -> Table:
+    """A table of cells and plain texts."""
+    return Table(caption=caption, columns=columns(*titles), rows=tuple(row(*cells) for cells in rows), basis=basis)
+
+
+def code(text: str) -> Cell:
+    """Something to type, or an identifier."""
+    return Cell(text=text, code=True)
+
+
+def number(value: float | None, digits: int = 1, unit: str = "") -> Cell:
+    """A figure that sorts as a number; a dash where there is none."""
+    if value is None:
+        return Cell(text="–")
+    return Cell(text=f"{value:,.{digits}f}{unit}".replace(",", " "), sort=value)
+
+
+def command_line(argv: Sequence[str], family: str | None = None) -> str:
+    """An argument list as one line for the machine's shell (PowerShell on Windows, else POSIX)."""
+    if family == "windows":
+        return " ".join(_powershell(word) for word in argv)
+    return shlex.join(argv)
+
+
+def _powershell(word: str) -> str:
+    plain = all(char.isalnum() or char in "-_./:=+\\~" for char in word)
+    return word if word and plain else "'" + word.replace("'", "''") + "'"

@@ -1,0 +1,191 @@
+"""Which builds of PyTorch run on this GPU and driver, and what models need of its memory."""
+
+from __future__ import annotations
+
+from envcheck.compose._cells import FIT_WORDS, code, number, row, table
+from envcheck.schema.blocks import Bar, Bars, Block, Cell, Fold, Mark, Note, Part, Section, Table
+from envcheck.schema.describe import backend_title, driver_text, gib, gpus_text
+from envcheck.schema.facts import is_known
+from envcheck.schema.report import AcceleratorBuild, FitRow, Subject
+
+_KERNELS: dict[str, tuple[Mark, str]] = {
+    "native": ("good", "yes"),
+    "ptx": ("caution", "as PTX: the driver compiles it at first start"),
+    "none": ("bad", "no"),
+    "unknown": ("unknown", "unknown"),
+}
+_YES_NO: dict[str, tuple[Mark, str]] = {"yes": ("good", "yes"), "no": ("bad", "no"), "unknown": ("unknown", "unknown")}
+
+
+def acceleration_section(subject: Subject) -> Section | None:
+    """Builds for the accelerator that is there, then memory per model; a part without data is left out."""
+    parts: list[Block] = []
+    builds = _builds_part(subject)
+    if builds:
+        parts.append(builds)
+    if subject.fits:
+        parts.append(memory_part(subject.fits))
+    if not parts:
+        return None
+    has_gpu = is_known(subject.snapshot.gpus)
+    return Section(id="acceleration", title="GPU acceleration and memory" if has_gpu else "Memory", blocks=tuple(parts))
+
+
+def _builds_part(subject: Subject) -> Part | None:
+    builds = subject.tables.builds
+    if not builds:
+        return None
+    rows = [
+        row(build.torch, code(build.variant), _cell(_KERNELS[build.kernels]), _cell(_YES_NO[build.driver]),
+            _cell(_YES_NO[build.python]), _cell(_runs(build)), build.says)
+        for build in builds
+    ]  # fmt: skip
+    kind = _stack(builds)
+    heads = ["PyTorch", "Build", "Code for this GPU", "This driver", "This Python", "Runs here", "Why"]
+    checked = sorted({build.checked for build in builds})
+    basis = f"Table (wheel metadata and build scripts, checked {checked[0]}); the join with this machine is calculated."
+    driver = driver_text(subject.snapshot) or "no GPU driver known"
+    says = f"{gpus_text(subject.snapshot)}; driver: {driver}."
+    if kind == "CUDA":
+        says += " A driver that serves a CUDA version is not enough: the wheel must also carry code for the card."
+    mark: Mark = "good" if any(_runs(build)[0] == "good" for build in builds) else "bad"
+    blocks: tuple[Block, ...] = (Note(text=says, mark=mark), table(f"{kind} support matrix", heads, rows, basis))
+    return Part(id="support-matrix", title=f"{kind} support matrix", blocks=blocks)
+
+
+def _cell(words: tuple[Mark, str]) -> Cell:
+    return Cell(text=words[1], mark=words[0])
+
+
+def _runs(build: AcceleratorBuild) -> tuple[Mark, str]:
+    facts = (build.driver, build.python)
+    if build.kernels == "none" or "no" in facts:
+        return "bad", "no"
+    if build.kernels == "unknown" or "unknown" in facts:
+        return "unknown", "unknown"
+    return ("good", "yes") if build.kernels == "native" else ("caution", "yes, slow first start")
+
+
+def _stack(builds: tuple[AcceleratorBuild, ...]) -> str:
+    tags = {build.variant[:2] for build in builds}
+    return "CUDA" if "cu" in tags else "ROCm" if "ro" in tags else "PyTorch build"
+
+
+def memory_part(fits: tuple[FitRow, ...]) -> Part:
+    """Per model and backend: needed with its interval, against what is available; terms folded; a chart."""
+    rows = [_memory_row(fit) for fit in fits]
+    heads = ["Model", "Backend", "Weights as", "#Needed", "#Interval", "#Available", "Fits", "#Longest context"]
+    blocks: list[Block] = [
+        table("Memory requirements per model", heads, rows, _memory_basis(fits)),
+        _bars(fits),
+        Fold(title="The terms of each sum, and what was assumed", blocks=(_terms(fits), _assumptions(fits))),
+    ]
+    return Part(id="memory", title="Memory requirements", blocks=tuple(blocks))
+
+
+def _memory_row(fit: FitRow) -> tuple[Cell, ...]:
+    memory, (low, high) = fit["memory_mib"], _interval(fit)
+    mark, word = FIT_WORDS[fit["status"]]
+    if fit["status"] == "offload" and fit.get("gpu_layers") is not None:
+        word += f" ({fit['gpu_layers']} layers on the GPU)"
+    context = fit.get("max_context")
+    return row(
+        fit["model"],
+        backend_title(fit["backend"]),
+        code(fit["quant"]),
+        _gib_cell(memory.get("total")),
+        Cell(text=f"{_gib(low)}–{_gib(high)} GiB", sort=high)
+        if low is not None and high is not None
+        else Cell(text="–"),
+        _gib_cell(memory.get("available")),
+        Cell(text=word, mark=mark),
+        number(context, 0) if context else Cell(text="–"),
+    )
+
+
+def _interval(fit: FitRow) -> tuple[float | None, float | None]:
+    bounds = (fit.get("interval_mib") or {}).get("total")
+    return (bounds[0], bounds[1]) if bounds else (None, None)
+
+
+def _gib(mib: float | None) -> str:
+    return "–" if mib is None else f"{mib / 1024:.1f}"
+
+
+def _gib_cell(mib: float | None) -> Cell:
+    return Cell(text="–") if mib is None else Cell(text=f"{_gib(mib)} GiB", sort=mib)
+
+
+def _memory_basis(fits: tuple[FitRow, ...]) -> str:
+    settings = {(fit["context"], fit["concurrency"]) for fit in fits}
+    one = next(iter(settings))
+    stated = (
+        f" Context {one[0]} tokens, {one[1]} at a time." if len(settings) == 1 else " Context and users: see the terms."
+    )
+    bases = sorted({fit.get("basis", "calculated") for fit in fits})
+    return f"Needed: {' and '.join(bases)}, with its interval. Available: read or stated.{stated}"
+
+
+def _terms(fits: tuple[FitRow, ...]) -> Table:
+    names = ("weights", "kv", "recurrent_state", "compute", "overhead", "total")
+    used = [name for name in names if any(fit["memory_mib"].get(name) for fit in fits)]
+    titles = {"kv": "KV cache", "recurrent_state": "Recurrent state"}
+    heads = [
+        "Model",
+        "Backend",
+        "#Context",
+        "#At a time",
+        *(f"#{titles.get(name, name.capitalize())}" for name in used),
+    ]
+    rows = [
+        row(
+            f"{fit['model']} {fit['quant']}",
+            backend_title(fit["backend"]),
+            number(fit["context"], 0),
+            number(fit["concurrency"], 0),
+            *(number(fit["memory_mib"].get(name), 0) for name in used),
+        )
+        for fit in fits
+    ]
+    return table("Terms in MiB", heads, rows, "Calculated.")
+
+
+def _assumptions(fits: tuple[FitRow, ...]) -> Table:
+    grouped: dict[str, list[str]] = {}
+    for fit in fits:
+        for text in fit.get("assumptions", ()):
+            grouped.setdefault(text, []).append(f"{fit['model']} {backend_title(fit['backend'])}")
+    everywhere = len(fits)
+    rows = [
+        row(text, "all rows" if len(where) >= everywhere else ", ".join(dict.fromkeys(where)))
+        for text, where in grouped.items()
+    ]
+    return table("Assumed", ["Assumption", "Where"], rows or [row("nothing beyond the settings above", "all rows")])
+
+
+def _bars(fits: tuple[FitRow, ...]) -> Bars:
+    bars = []
+    for fit in fits:
+        total, (low, high) = fit["memory_mib"].get("total"), _interval(fit)
+        if total is None:
+            continue
+        available = fit["memory_mib"].get("available")
+        bars.append(
+            Bar(
+                label=f"{fit['model']} · {backend_title(fit['backend'])} {fit['quant']}",
+                value=round(total / 1024, 2),
+                low=round((total if low is None else low) / 1024, 2),
+                high=round((total if high is None else high) / 1024, 2),
+                limit=None if available is None else round(available / 1024, 2),
+                mark=FIT_WORDS[fit["status"]][0],
+            )
+        )
+    fitting = sum(fit["status"] in ("fits", "tight") for fit in fits)
+    limit = fits[0]["memory_mib"].get("available")
+    against = f" against {gib(limit)}" if limit is not None else ""
+    return Bars(
+        title="Memory needed, per model and backend",
+        unit="GiB",
+        says=f"{fitting} of {len(fits)} combinations fit{against}; the table above has the figures.",
+        bars=tuple(bars),
+    )

@@ -1,0 +1,115 @@
+"""One table per backend: what it requires, what this machine has, and what to do about the difference."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from envcheck.compose._cells import STATE_WORDS, STATUS_WORDS, row, table
+from envcheck.compose.overview import slug
+from envcheck.schema.blocks import Block, Cell, Fold, Mark, Note, Paragraph, Part, Points, Section
+from envcheck.schema.describe import backend_title, plural
+from envcheck.schema.report import Subject
+from envcheck.schema.verdict import BackendState, Verdict
+
+_SPELLED = (
+    "GPU CPU CUDA ROCm RAM VRAM OS glibc Python Docker ABI MIG WSL NVIDIA AMD FP8 FP16 BF16 AVX AVX2 NCCL HIP NumPy "
+    "Transformers PyTorch Ollama Triton"
+)
+_ACRONYMS = {word.lower(): word for word in _SPELLED.split()}
+_ACRONYMS |= {"torch": "PyTorch", "shm": "Shared memory", "env": "environment", "gfx": "gfx target"}
+_NEEDS_A_LOOK = ("not_met", "unknown", "warning", "waived")
+
+
+def compatibility_section(subject: Subject) -> Section | None:
+    """A part per backend in the judge's order, after one for what concerns all of them."""
+    judgement = subject.judgement
+    names = dict.fromkeys([*(["machine"] if _of(judgement.verdicts, "machine") else []), *judgement.backends])
+    parts = [_part(name, judgement.backends.get(name), _of(judgement.verdicts, name)) for name in names]
+    if not parts:
+        return None
+    says = Paragraph(text=_basis(judgement.verdicts))
+    return Section(id="compatibility", title="Backend compatibility", blocks=(says, *parts))
+
+
+def _of(verdicts: Sequence[Verdict], backend: str) -> list[Verdict]:
+    return [verdict for verdict in verdicts if verdict.backend == backend]
+
+
+def _part(name: str, state: BackendState | None, verdicts: list[Verdict]) -> Part:
+    title = backend_title(name) + (f": {STATE_WORDS[state.status][1]}" if state else "")
+    blocks: list[Block] = []
+    if state:
+        blocks.append(Note(text=state.why, mark=STATE_WORDS[state.status][0]))
+    judged = [verdict for verdict in verdicts if verdict.status != "skipped"]
+    if judged:
+        order = sorted(judged, key=lambda v: v.status not in _NEEDS_A_LOOK)
+        caption = f"Requirements of {backend_title(name)}" if name != "machine" else "What concerns every backend"
+        rows = [_row(verdict, judged) for verdict in order]
+        blocks.append(table(caption, ["Requirement", "Required", "Available", "Status"], rows))
+    blocks += _notes(judged)
+    skipped = [verdict for verdict in verdicts if verdict.status == "skipped"]
+    if skipped:
+        blocks.append(_skipped(skipped))
+    if not blocks:
+        blocks.append(Note(text="Nothing is known about what it requires.", mark="unknown"))
+    return Part(id=f"backend-{slug(name)}", title=title, blocks=tuple(blocks))
+
+
+def _row(verdict: Verdict, peers: list[Verdict]) -> tuple[Cell, ...]:
+    mark, word = _status(verdict)
+    return row(label(verdict, peers), verdict.expected or "–", verdict.actual or "–", Cell(text=word, mark=mark))
+
+
+def _status(verdict: Verdict) -> tuple[Mark, str]:
+    if verdict.status == "not_met" and verdict.fixed_by_install:
+        return "caution", "to be installed"
+    return STATUS_WORDS[verdict.status]
+
+
+def label(verdict: Verdict, peers: Sequence[Verdict] = ()) -> str:
+    """A requirement's name for a person, from its id: "vllm.gpu.compute_capability" → "GPU compute capability".
+
+    Two peers that would read alike keep the whole id.
+    """
+    text = _words(verdict.id)
+    alike = [peer for peer in peers if peer.id != verdict.id and _words(peer.id) == text]
+    return verdict.id if alike else text
+
+
+def _words(verdict_id: str) -> str:
+    tail = verdict_id.split(".", 1)[-1]
+    words = [_ACRONYMS.get(word.lower(), word) for word in tail.replace(".", " ").replace("_", " ").split()]
+    text = " ".join(words)
+    return text[:1].upper() + text[1:] if words and words[0].islower() and words[0] not in _ACRONYMS.values() else text
+
+
+def _basis(verdicts: Sequence[Verdict]) -> str:
+    dates = sorted({verdict.checked for verdict in verdicts if verdict.checked})
+    checked = "" if not dates else f", rows checked {dates[0]}" + (f" to {dates[-1]}" if dates[-1] != dates[0] else "")
+    return f"Required: table (requirements matrix{checked}). Available: as read from the machine or stated."
+
+
+def _notes(verdicts: list[Verdict]) -> list[Block]:
+    """What each open verdict says, and its way out; a remedy with commands shows them."""
+    blocks: list[Block] = []
+    plain: list[Cell] = []
+    for verdict in verdicts:
+        if verdict.status not in _NEEDS_A_LOOK:
+            continue
+        remedy = verdict.remedy
+        text = f"{label(verdict, verdicts)}: {verdict.says}" + (f" → {remedy.says}" if remedy else "")
+        if remedy and remedy.needs_root:
+            text += " (needs administrator rights)"
+        plain.append(Cell(text=text, mark=_status(verdict)[0]))
+    if plain:
+        blocks.append(Points(items=tuple(plain)))
+    return blocks
+
+
+def _skipped(verdicts: list[Verdict]) -> Fold:
+    reasons: dict[str, list[str]] = {}
+    for verdict in verdicts:
+        reasons.setdefault(verdict.skipped_because or "an earlier requirement", []).append(label(verdict, verdicts))
+    items = [Cell(text=f"{', '.join(names)}: waits for {reason}") for reason, names in reasons.items()]
+    title = f"{plural(len(verdicts), 'requirement')} not judged, because an earlier link of the chain is broken"
+    return Fold(title=title, blocks=(Points(items=tuple(items)),))

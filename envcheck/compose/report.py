@@ -1,0 +1,29 @@
+"""The report about one machine: every section that has something to say, in the order a reader needs it."""
+
+from __future__ import annotations
+
+from envcheck.compose.acceleration import acceleration_section
+from envcheck.compose.compatibility import compatibility_section
+from envcheck.compose.overview import outcome, overview_section
+from envcheck.compose.packages import packages_section
+from envcheck.schema.blocks import Section
+from envcheck.schema.report import SCHEMA_VERSION, Header, Report, Subject
+
+
+def compose(subject: Subject, header: Header) -> Report:
+    """Everything that is known about one machine, as the document that every format renders. Pure."""
+    answer = outcome(subject)
+    found: list[Section | None] = [
+        overview_section(subject, header, answer),
+        compatibility_section(subject),
+        packages_section(subject),
+        acceleration_section(subject),
+    ]
+    return Report(
+        kind="report",
+        schema_version=SCHEMA_VERSION,
+        header=header,
+        outcome=answer,
+        subjects=(subject,),
+        sections=tuple(section for section in found if section is not None),
+    )
