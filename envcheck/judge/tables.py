@@ -127,7 +127,7 @@ def torch_release(version: str) -> TorchRelease | None:
 
 
 def torch_variant(version: str, platform: Platform | None = "linux_x86_64") -> str | None:
-    """The index tag of an installed torch: its local label, else the one that the package index serves for `platform`."""
+    """The index tag of an installed torch: its local label, else the one that PyPI serves for `platform`."""
     label = versions.local(version)
     if label:
         return label.split(".")[0] if label.startswith("cu") else label

@@ -69,6 +69,8 @@ class Requirement(Sourced):
     severity: Severity
     fact: str
     op: Operator
+    says: str
+    """One sentence for a person where the row is not met."""
     value: Value | None = None
     value_of: str | None = None
     across: Across = "any"
@@ -76,7 +78,6 @@ class Requirement(Sourced):
     """Specifier on the backend's version in which the row holds; empty means every version."""
     when: tuple[Condition, ...] = ()
     """All must hold for the row to apply."""
-    says: str
     met: str = ""
     cause: str | None = None
     remedy: Remedy | None = None

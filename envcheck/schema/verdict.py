@@ -50,6 +50,8 @@ class Verdict(Record, omit_defaults=False):
     skipped_because: str | None = None
     fixed_by_install: bool = False
     """True where installing packages into the target environment is enough to meet it."""
+    title: str = ""
+    """A few words for the first column of a table ("CUDA driver")."""
 
 
 class BackendState(Record, omit_defaults=False):
