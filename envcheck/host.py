@@ -7,17 +7,23 @@ replaced: a captured `/proc` and `/sys` tree or a folder of stub programs stands
 from __future__ import annotations
 
 import os
-import shutil
-import signal
-import subprocess
+import stat
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from envcheck.schema.facts import Record
 
+if TYPE_CHECKING:
+    import subprocess
+
+# `subprocess`, `signal` and `socket` are imported where they are used: together they cost as much as starting Python.
+
 READ_LIMIT = 4 * 1024 * 1024
+READ_CHUNK = 256 * 1024
 OUTPUT_LIMIT = 16 * 1024 * 1024
+_READ_FLAGS = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 
 
 class Completed(Record):
@@ -71,9 +77,9 @@ class Host:
             prefix = self.env.get(variable)
             if prefix:
                 folder, program = ("Scripts", "python.exe") if os.name == "nt" else ("bin", "python")
-                candidate = Path(prefix) / folder / program
-                if candidate.exists():
-                    return str(candidate)
+                candidate = str(Path(prefix) / folder / program)
+                if self.exists(candidate):
+                    return candidate
         return self.which("python3") or self.which("python") or sys.executable
 
     def path(self, path: str | Path) -> Path:
@@ -82,11 +88,108 @@ class Host:
 
     def read(self, path: str | Path, limit: int = READ_LIMIT) -> str | None:
         """The text of a file (at most `limit` bytes, undecodable bytes replaced), or None where it cannot be read."""
+        content = self.read_bytes(path, limit)
+        return None if content is None else content.decode("utf-8", "replace")
+
+    def read_bytes(self, path: str | Path, limit: int = READ_LIMIT, start: int = 0) -> bytes | None:
+        """At most `limit` bytes of a file from `start` on, or None where it cannot be read.
+
+        Only regular files and what `/proc` and `/sys` offer as such: a pipe or a device could block for ever.
+        """
         try:
-            with self.path(path).open("rb") as file:
-                return file.read(limit).decode("utf-8", "replace")
+            descriptor = os.open(self.path(path), os.O_RDONLY | _READ_FLAGS)
         except (OSError, ValueError):
             return None
+        try:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                return None
+            if start:
+                os.lseek(descriptor, start, os.SEEK_SET)
+            parts = []
+            while limit > 0 and (part := os.read(descriptor, min(limit, READ_CHUNK))):
+                parts.append(part)
+                limit -= len(part)
+            return b"".join(parts)
+        except (OSError, ValueError):
+            return None
+        finally:
+            os.close(descriptor)
+
+    def names(self, folder: str | Path) -> list[str]:
+        """Names in a folder, sorted; empty where it cannot be read."""
+        try:
+            return sorted(os.listdir(self.path(folder)))  # noqa: PTH208  names are wanted, not paths
+        except (OSError, ValueError):
+            return []
+
+    def is_dir(self, path: str | Path) -> bool:
+        """Whether the path is a folder."""
+        try:
+            return self.path(path).is_dir()
+        except (OSError, ValueError):
+            return False
+
+    def real_path(self, path: str | Path) -> str:
+        """Where symbolic links lead, as the machine itself would name it."""
+        real = os.path.realpath(self.path(path))
+        root = os.path.realpath(self.root)
+        # An absolute link inside a captured tree was made on its machine, so it already is that machine's name.
+        return real.removeprefix(root) if not self.is_real and real.startswith(root + os.sep) else real
+
+    def may_open(self, path: str | Path) -> bool | None:
+        """Whether this user may read and write the node; None for a captured tree, whose nodes are only names."""
+        return os.access(path, os.R_OK | os.W_OK) if self.is_real else None
+
+    def owner_group(self, path: str | Path) -> int | None:
+        """Number of the group that owns a path; None for a captured tree."""
+        try:
+            return Path(path).stat().st_gid if self.is_real else None
+        except OSError:
+            return None
+
+    def groups(self) -> list[int]:
+        """Numbers of the groups this process is in; empty for a captured tree and where there are none."""
+        return sorted({os.getegid(), *os.getgroups()}) if self.is_real and hasattr(os, "getgroups") else []
+
+    def uname(self) -> dict[str, str]:
+        """Kernel release and machine of the running system (never its node name); empty for a captured tree."""
+        if not self.is_real or not hasattr(os, "uname"):
+            return {}
+        name = os.uname()
+        return {"system": name.sysname, "release": name.release, "machine": name.machine}
+
+    def glibc(self) -> str:
+        """What the C library says of itself ("glibc 2.36"); "" where it is not glibc or not this machine's."""
+        try:
+            return (os.confstr("CS_GNU_LIBC_VERSION") or "") if self.is_real else ""
+        except (AttributeError, ValueError, OSError):
+            return ""
+
+    def affinity(self) -> int | None:
+        """How many logical processors this process may run on; None for a captured tree."""
+        if not self.is_real:
+            return None
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+
+    def space(self, path: str | Path) -> dict[str, int | bool] | None:
+        """Bytes `total` and `free` for this user on the file system of `path` or of its nearest parent that exists,
+        and whether that folder is `writable`; None for a captured tree and where it cannot be told."""
+        if not self.is_real:
+            return None
+        folder = os.path.abspath(path)  # noqa: PTH100  a string, as os.statvfs takes it
+        while not os.path.isdir(folder) and os.path.dirname(folder) != folder:  # noqa: PTH112, PTH120
+            folder = os.path.dirname(folder)  # noqa: PTH120
+        try:
+            if hasattr(os, "statvfs"):
+                figures = os.statvfs(folder)
+                total, free = figures.f_blocks * figures.f_frsize, figures.f_bavail * figures.f_frsize
+            else:
+                import shutil
+
+                total, _, free = shutil.disk_usage(folder)
+        except OSError:
+            return None
+        return {"total": total, "free": free, "writable": os.access(folder, os.W_OK)}
 
     def exists(self, path: str | Path) -> bool:
         """Whether the path is there (a path that may not be looked at counts as not there)."""
@@ -105,10 +208,22 @@ class Host:
 
     def which(self, program: str) -> str | None:
         """Where PATH finds a program."""
-        return shutil.which(program, path=self.env.get("PATH", ""))
+        search = self.env.get("PATH", "")
+        if os.name == "nt":
+            import shutil
+
+            return shutil.which(program, path=search)
+        for folder in search.split(os.pathsep):
+            candidate = f"{folder}/{program}"
+            # An empty entry means the working folder, from which envcheck starts nothing.
+            if folder and os.access(candidate, os.X_OK) and os.path.isfile(candidate):  # noqa: PTH113
+                return candidate
+        return None
 
     def run(self, argv: list[str], timeout: float | None = None, env: dict[str, str] | None = None) -> Completed:
         """Run a program to its end or kill it with all its children at the limit (seconds; default `limit_s`)."""
+        import subprocess
+
         limit = self.limit_s if timeout is None else timeout
         started = time.monotonic()
         program = argv[0] if os.path.isabs(argv[0]) else self.which(argv[0])  # noqa: PTH117  a string, not a path of ours
@@ -137,7 +252,7 @@ class Host:
             raise
         return Completed(
             argv=tuple(argv),
-            code=process.returncode if process.returncode is not None else -signal.SIGKILL,
+            code=process.returncode if process.returncode is not None else -9,
             out=out[:OUTPUT_LIMIT].decode("utf-8", "replace"),
             err=err[:OUTPUT_LIMIT].decode("utf-8", "replace"),
             failure=failure,
@@ -147,6 +262,8 @@ class Host:
 
 def kill_tree(process: subprocess.Popen[bytes]) -> None:
     """Kill a child started in its own session together with everything it started."""
+    import signal
+
     try:
         if hasattr(os, "killpg"):
             os.killpg(process.pid, signal.SIGKILL)
@@ -158,6 +275,8 @@ def kill_tree(process: subprocess.Popen[bytes]) -> None:
 
 def _drain(process: subprocess.Popen[bytes]) -> tuple[bytes, bytes]:
     """What a killed child had written. A child stuck in the kernel cannot be reaped, so this waits only briefly."""
+    import subprocess
+
     try:
         return process.communicate(timeout=0.5)
     except subprocess.TimeoutExpired:

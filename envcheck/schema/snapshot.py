@@ -45,6 +45,10 @@ class Os(Record):
     iommu: TextFact = NOT_READ
     device_access: Known[dict[str, bool]] | Absent | Unknown = NOT_READ
     """Device node ("/dev/kfd", "/dev/nvidia0") to whether this user may open it."""
+    device_groups: Known[dict[str, str]] | Absent | Unknown = NOT_READ
+    """Device node to the group that owns it ("render", "video"; any other is "other")."""
+    groups: TextsFact = NOT_READ
+    """Those of the groups render, video, docker, nvidia, kvm and root that this user is in."""
     ulimits: Known[dict[str, str]] | Absent | Unknown = NOT_READ
 
 

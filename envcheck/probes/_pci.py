@@ -1,0 +1,61 @@
+"""Display and compute devices on the PCI bus, by vendor and device number; bus addresses order them and are dropped."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from envcheck.probes._values import table, text, whole
+
+if TYPE_CHECKING:
+    from envcheck.host import Host
+
+BUS = "/sys/bus/pci/devices"
+_CLASSES = ("0x03", "0x12")
+"""PCI base classes: display controller, processing accelerator (PCI Code and ID Assignment Specification)."""
+_GENERATIONS = {"2.5": 1, "5.0": 2, "8.0": 3, "16.0": 4, "32.0": 5, "64.0": 6}
+"""Gigatransfers a second of one lane to the PCI Express generation."""
+
+
+def devices(host: Host, vendor: str) -> list[dict[str, Any]]:
+    """Devices of one vendor ("10de"), in bus order.
+
+    Vendor numbers are read from every device, everything else only where the vendor is the one asked for.
+    """
+    found = []
+    for address in host.names(BUS):
+        folder = f"{BUS}/{address}"
+        if (host.read(f"{folder}/vendor", 20) or "").strip().lower() != f"0x{vendor}":
+            continue
+        if not (host.read(f"{folder}/class", 20) or "").strip().lower().startswith(_CLASSES):
+            continue
+        found.append(_device(host, folder, vendor))
+    return found
+
+
+def _device(host: Host, folder: str, vendor: str) -> dict[str, Any]:
+    def short(name: str) -> str:
+        return (host.read(f"{folder}/{name}", 60) or "").strip()
+
+    number = short("device").lower().removeprefix("0x")
+    driver = host.real_path(f"{folder}/driver").rsplit("/", 1)[-1] if host.exists(f"{folder}/driver") else ""
+    return {
+        "id": f"{vendor}:{number}" if re.fullmatch(r"[0-9a-f]{4}", number) else "",
+        "driver": driver if re.fullmatch(r"[\w-]{1,30}", driver) else "",
+        "speed": short("current_link_speed"),
+        "speed_max": short("max_link_speed"),
+        "width": short("current_link_width"),
+        "width_max": short("max_link_width"),
+        "boot_display": short("boot_vga"),
+    }
+
+
+def generation(device: dict[str, Any], name: str) -> int | None:
+    """PCI Express generation from a link speed such as "16.0 GT/s PCIe"."""
+    return _GENERATIONS.get((text(table(device).get(name)) or "").split(" ")[0])
+
+
+def width(device: dict[str, Any], name: str) -> int | None:
+    """Lanes of the link; the kernel writes 0 or 255 where it does not know."""
+    lanes = whole(table(device).get(name))
+    return lanes if lanes and lanes <= 32 else None
