@@ -38,7 +38,7 @@ def collect(host: Host) -> Evidence:
 
 
 def _from_psutil() -> dict[str, int]:
-    import psutil  # type: ignore[import-untyped]
+    import psutil
 
     memory = psutil.virtual_memory()
     return {"total": memory.total, "available": memory.available, "swap": psutil.swap_memory().total}
