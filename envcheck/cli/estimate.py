@@ -29,6 +29,16 @@ def memory(batch: Path, form: str) -> int:  # noqa: ARG001  one format today; th
     return _answer_all(batch, answer)
 
 
+@COMMAND.command("speed")
+@click.option("--batch", type=click.Path(path_type=Path), required=True, help="One JSON object a line.")
+@click.option("--format", "form", type=click.Choice(["jsonl"]), default="jsonl", show_default=True)
+def speed(batch: Path, form: str) -> int:  # noqa: ARG001  one format today; the option is part of the contract
+    """Speed of each line's model, engine and hardware, in the unit of its metric, with the band around it."""
+    from envcheck.fit.speed_batch import answer
+
+    return _answer_all(batch, answer)
+
+
 def _answer_all(batch: Path, answering: Answering) -> int:
     """Print one answer a line; exit code 3 when not a single one could be given."""
     requests = list(_requests(batch))

@@ -1,0 +1,144 @@
+"""Answers to batches of questions about speed: one request (a JSON object, `SpeedRequest`), one answer."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import msgspec
+
+from envcheck import hardware
+from envcheck.fit import cpus
+from envcheck.fit.speed import predict
+from envcheck.fit.speed_formats import format_named
+from envcheck.fit.speed_shape import shape_from_name
+from envcheck.fit.speed_tables import Format, engine_class, tables
+from envcheck.schema.facts import Unknown
+from envcheck.schema.hardware import HardwareRow
+from envcheck.schema.speed import Band, Processor, SpeedBand, SpeedRequest, Split, Workload
+
+_GIB = 2.0**30
+_WEAK_HOST = re.compile(r"raspberry|\bpi ?\d", re.IGNORECASE)
+_TENSOR_SPLIT = ("vllm", "sglang", "mlc", "tensorrt", "lmdeploy", "tgi", "distributed-llama")
+_SIXTEEN_BIT = ("vllm", "sglang", "transformers", "deepspeed", "onnx", "optimum", "lightning", "tgi", "lmdeploy")
+_CHAT_PROMPT, _BENCH_PROMPT = 32, 512
+"""Tokens of a prompt whose length is not said: a question typed into a chat, and llama-bench's default."""
+
+
+def answer(request: dict[str, Any]) -> dict[str, Any]:
+    """Answer one request: `{"id", "value", "low", "high"}` in the unit of its `metric`, or `{"id", "unknown": why}`."""
+    name = request.get("id")
+    try:
+        asked = msgspec.convert(request, SpeedRequest)
+    except msgspec.ValidationError as error:
+        return {"id": name, "unknown": f"the request does not fit: {error}"}
+    question = workload(asked)
+    if isinstance(question, Unknown):
+        return {"id": name, "unknown": question.why}
+    predicted = predict(question)
+    if isinstance(predicted, Unknown):
+        return {"id": name, "unknown": predicted.why}
+    band = _quantity(predicted, asked.metric)
+    if band is None:
+        return {"id": name, "unknown": f"no prediction of {asked.metric} without the length of the prompt"}
+    return {"id": name, "value": band.value, "low": band.low, "high": band.high}
+
+
+def workload(request: SpeedRequest) -> Workload | Unknown:
+    """The question a request asks, or why it cannot be asked."""
+    model = f"{request.model or ''} {request.model_file or ''}".strip()
+    engine = request.engine or "llama.cpp"
+    settings = request.settings or {}
+    shape = shape_from_name(model, request.params_b, request.active_params_b)
+    if shape is None:
+        return Unknown(why=f"the size of the model {model!r} is not stated and not in its name")
+    gpus = _gpus(request)
+    if isinstance(gpus, Unknown):
+        return gpus
+    processor = _processor(request) if not gpus else None
+    if isinstance(processor, Unknown):
+        return processor
+    stored = _format(request, model, engine)
+    return Workload(
+        shape=shape,
+        weight_bytes=request.size_gib * _GIB if request.size_gib else shape.params * stored.bits / 8.0,
+        weight_kind=stored.kind,
+        engine=engine,
+        backend=request.backend,
+        gpus=gpus,
+        split=_split(engine, len(gpus), settings),
+        processor=processor,
+        weak_host=bool(gpus) and bool(_WEAK_HOST.search(request.cpu or "")),
+        depth=request.depth or 0,
+        prompt_tokens=_prompt(request, engine),
+        output_tokens=request.n_gen or 128,
+        concurrency=request.concurrency or 1,
+        parallel_slots=_slots(settings),
+    )
+
+
+def _prompt(request: SpeedRequest, engine: str) -> int:
+    if request.prompt_tokens:
+        return request.prompt_tokens
+    if request.metric not in ("prefill_tps", "ttft_ms"):
+        return 0
+    return _BENCH_PROMPT if request.metric == "prefill_tps" and engine_class(engine) != "ollama" else _CHAT_PROMPT
+
+
+def _slots(settings: dict[str, Any]) -> int | None:
+    stated = settings.get("parallel") or settings.get("np")
+    return stated if isinstance(stated, int) and stated > 0 else None
+
+
+def _format(request: SpeedRequest, model: str, engine: str) -> Format:
+    known = tables().formats
+    stored = format_named(request.quant or "") or format_named(model)
+    if stored is None:
+        stored = known["bf16" if any(word in engine.lower() for word in _SIXTEEN_BIT) else "q4_k_m"]
+    if "gpt-oss" in model.lower() and stored.kind == "f16":
+        # The experts are published in MXFP4 and every conversion keeps them so; the rest is a tenth.
+        return Format(bits=5.3, kind="int4")
+    return stored
+
+
+def _gpus(request: SpeedRequest) -> tuple[HardwareRow, ...] | Unknown:
+    if request.run_device == "cpu":
+        return ()
+    if request.run_device == "hybrid":
+        return Unknown(why="how much of the model lies on the GPU is not stated")
+    name = request.hardware_name or request.gpu
+    if not name:
+        return Unknown(why="the GPU is not named")
+    memory = request.hardware_memory_gib
+    row = hardware.find(name, int(memory * 1024) if memory else None)
+    if row is None:
+        return Unknown(why=f"the GPU {name!r} is not in the hardware table")
+    return (row,) * max(request.n_gpus or 1, 1)
+
+
+def _processor(request: SpeedRequest) -> Processor | Unknown:
+    if not request.cpu:
+        return Unknown(why="the CPU is not named")
+    threads = (request.settings or {}).get("threads")
+    found = cpus.find(request.cpu, request.ram or "", threads if isinstance(threads, int) else None)
+    return found or Unknown(why=f"the memory bandwidth of the CPU {request.cpu!r} is not known")
+
+
+def _split(engine: str, n: int, settings: dict[str, Any]) -> Split:
+    if n < 2:
+        return "none"
+    if str(settings.get("split_mode") or settings.get("sm") or "").lower() in ("row", "tensor"):
+        return "tensor"
+    return "tensor" if any(word in engine.lower() for word in _TENSOR_SPLIT) else "layer"
+
+
+def _quantity(predicted: SpeedBand, metric: str) -> Band | None:
+    if metric == "tpot_ms":
+        rate = predicted.decode_tps
+        return Band(value=1e3 / rate.value, low=1e3 / rate.high, high=1e3 / rate.low)
+    return {
+        "decode_tps": predicted.decode_tps,
+        "prefill_tps": predicted.prefill_tps,
+        "ttft_ms": predicted.ttft_ms,
+        "output_throughput": predicted.throughput_tps,
+    }[metric]

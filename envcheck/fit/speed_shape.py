@@ -1,0 +1,85 @@
+"""The shape of a model for speed: from a name and the parameter counts that come with it.
+
+A name that states its size ("Qwen3-30B-A3B") is enough for an estimate: layers follow parameters closely over all
+published decoder families, and so does the cache, except where a family is known to be different.
+"""
+
+from __future__ import annotations
+
+import re
+
+from envcheck.schema.speed import ModelShape
+
+_SIZE = re.compile(r"(?<![a-z0-9.])(\d{1,4}(?:\.\d+)?)\s?b(?![a-z])", re.IGNORECASE)
+_ACTIVE = re.compile(r"(?<![a-z0-9])a(\d{1,3}(?:\.\d+)?)b", re.IGNORECASE)
+_EFFECTIVE = re.compile(r"(?<![a-z0-9])e(\d)b", re.IGNORECASE)
+
+# Well-known models whose name does not say both counts: billions in all, billions active. Model cards of the makers.
+_NAMED = (
+    (r"mixtral.{0,3}8x7b|mixtral 46", 46.7, 12.9),
+    (r"mixtral.{0,3}8x22b", 140.6, 39.1),
+    (r"gpt-?oss.{0,3}120b", 116.8, 5.1),
+    (r"gpt-?oss.{0,3}20b", 20.9, 3.6),
+    (r"hunyuan.{0,3}a13b", 80.4, 13.0),
+    (r"dots\.?llm1", 142.8, 14.0),
+    (r"llama-?\s?4.*(scout|16e)", 107.8, 17.0),
+    (r"llama-?\s?4.*(maverick|128e)", 400.7, 17.0),
+    (r"deepseek.{0,3}(r1|v3).{0,6}67?1?b|deepseek-(r1|v3)$", 671.0, 37.0),
+    (r"minimax-?m2", 228.7, 10.0),
+    (r"glm-?4\.5-?air", 106.0, 12.0),
+)
+
+# Multi-head attention without shared key-value heads, before 2024.
+_OLD_ATTENTION = re.compile(
+    r"llama[- ]?2?[-: ]?(chat[- ]?)?(7|13)b|llama2|vicuna|code-?llama[- ]?(7|13)b|(coder|ds)[:-]6\.7b|mpt|open-?llama"
+    r"|alpaca|llama ?(7|13)b|codeqwen|phi-?[23]|gemma:7b"
+)
+_HYBRID = re.compile(r"qwen-?3\.?[56]|qwen3-?next|nemotron|granite-?4|lfm2|falcon-?h1|jamba|kimi-linear|bonsai-27b")
+_WINDOWED = re.compile(r"gemma-?[234]|gpt-?oss")
+_LATENT = re.compile(r"deepseek-?2|deepseek-(v[23]|r1)|glm-?4\.7|kimi-k2")
+
+
+def shape_from_name(name: str, params_b: float | None = None, active_b: float | None = None) -> ModelShape | None:
+    """The shape a name implies. Stated counts (billions) win over those read from the name. None: no size anywhere."""
+    said = name.lower()
+    total, active = params_b, active_b
+    for pattern, named_total, named_active in _NAMED:
+        if re.search(pattern, said):
+            total, active = total or named_total, named_active
+            break
+    if total is None and (effective := _EFFECTIVE.search(said)):
+        # Gemma's E2B and E4B: per-layer embeddings are looked up, the "effective" parameters are read.
+        total = float(effective[1]) + 0.3
+    if total is None and (size := _SIZE.search(said)):
+        total = float(size[1])
+    if not total:
+        return None
+    if active is None and (stated := _ACTIVE.search(said)):
+        active = float(stated[1])
+    return _guess(said, total * 1e9, min(active or total, total) * 1e9)
+
+
+def _guess(said: str, params: float, active: float) -> ModelShape:
+    size = (params * active) ** 0.5
+    layers = 32.0 * (size / 7e9) ** 0.4
+    full, local, window = 4096.0 * layers, 0.0, 0
+    if _OLD_ATTENTION.search(said) and params < 14e9 and "llama 3" not in said and "llama3" not in said:
+        full = 16384.0 * layers * (params / 7e9) ** (1 / 3)
+    elif _HYBRID.search(said):
+        full = 4096.0 * layers * (0.125 if "nemotron" in said else 0.25) * 0.5
+    elif "gpt" in said and "oss" in said:
+        full, local, window = 1024.0 * layers, 1024.0 * layers, 128
+    elif _WINDOWED.search(said) and params > 2.6e9:
+        full, local, window = 8192.0 * layers / 6, 8192.0 * layers * 5 / 6, 1024
+    elif _LATENT.search(said):
+        full = 1152.0 * layers
+    width = (active / (12.0 * layers)) ** 0.5
+    return ModelShape(
+        params=params,
+        active_params=active,
+        layers=layers,
+        kv_bytes_per_token=full,
+        kv_local_bytes_per_token=local,
+        window=window,
+        width=width,
+    )
