@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from envcheck.judge import tables, versions
 from envcheck.judge.operators import AnyFact, DriverStack, KernelSet, Kind, PerGpu
 from envcheck.judge.wheels import Choice, accelerator, best_torch, wheel_facts
-from envcheck.schema.facts import Absent, Known, Unknown, value_of
+from envcheck.schema.facts import Absent, Known, Unknown, text_of, value_of
 from envcheck.schema.requirement import Backend, Release
 from envcheck.schema.snapshot import Gpu, Snapshot
 from envcheck.schema.verdict import Intent
@@ -116,8 +116,28 @@ def _driver_stack(scene: Scene) -> AnyFact:
         return driver
     facts = wheel_facts(scene.snapshot)
     stack = DriverStack(driver=facts.driver, cuda=facts.cuda_driver, windows=facts.windows_driver)
-    source = driver.source if isinstance(driver, Known) else nvidia.cuda_driver.source  # type: ignore[union-attr]
+    source = driver.source if isinstance(driver, Known) else "the CUDA version that the driver reports"
     return Known(value=stack, source=source)
+
+
+def _driver(scene: Scene) -> AnyFact:
+    """The driver's version; where only the CUDA version it reports is known, the oldest driver that reports it."""
+    nvidia = scene.snapshot.nvidia
+    if isinstance(nvidia.driver, Known) or not isinstance(nvidia.cuda_driver, Known):
+        return nvidia.driver
+    facts = wheel_facts(scene.snapshot)
+    at_least = tables.driver_for(nvidia.cuda_driver.value, windows=facts.windows_driver is True)
+    if at_least is None:
+        return nvidia.driver
+    return Known(value=at_least, source=f"oldest driver that reports CUDA {nvidia.cuda_driver.value}")
+
+
+def _nvidia_state(scene: Scene) -> AnyFact:
+    """The driver's state as read; a driver that reported a version to somebody was usable then."""
+    nvidia = scene.snapshot.nvidia
+    if isinstance(nvidia.state, Unknown) and isinstance(nvidia.cuda_driver, Known):
+        return Known(value="ready", source=f"it reported CUDA {nvidia.cuda_driver.value}")
+    return nvidia.state
 
 
 # --- host ------------------------------------------------------------------------------------------------------------
@@ -130,8 +150,8 @@ def _glibc(scene: Scene) -> AnyFact:
         return os.glibc
     if value_of(os.libc) == "musl":
         return Absent(source="musl is the C library")
-    listed = tables.glibc_of(value_of(os.distro) or "")
-    return Known(value=listed, source=f"table of distributions, {value_of(os.distro)}") if listed else os.glibc
+    listed = tables.glibc_of(os.distro.value) if isinstance(os.distro, Known) else None
+    return Known(value=listed, source=f"table of distributions, {text_of(os.distro)}") if listed else os.glibc
 
 
 def _environment(scene: Scene) -> AnyFact:
@@ -238,7 +258,9 @@ def _release(field: str) -> Reader:
 
 
 def _release_cuda(scene: Scene) -> AnyFact:
-    """The CUDA runtime of the release's default wheel."""
+    """The CUDA runtime of the installed torch where the backend is installed, else of the release's default wheel."""
+    if isinstance(scene.installed, Known) and isinstance(_torch(scene), Known):
+        return _torch_cuda(scene)
     cuda = tables.cuda_of(scene.release.variant) if scene.release else None
     return Known(value=cuda, source=scene.release.source) if scene.release and cuda else Absent(source="the matrix")
 
@@ -246,6 +268,8 @@ def _release_cuda(scene: Scene) -> AnyFact:
 def _release_arches(scene: Scene) -> AnyFact:
     """GPU architectures in the torch that the release pins, in the variant of its default wheel."""
     release = scene.release
+    if isinstance(scene.installed, Known) and isinstance(_torch(scene), Known):
+        return _torch_arches(scene)
     pins = versions.clauses(release.torch) if release and release.variant else None
     if release is None or not pins or pins[0][0] != "==":
         return Absent(source="the release pins no torch build")
@@ -352,9 +376,9 @@ VOCABULARY: dict[str, Path] = {
     "gpu.compute_capability": Path("version", _per_gpu("compute_capability", "nvidia"), per_gpu=True),
     "gpu.gfx": Path("text", _per_gpu("gfx", "amd"), per_gpu=True),
     "gpu.ecc_uncorrected": Path("number", _per_gpu("ecc_uncorrected", "nvidia"), per_gpu=True),
-    "nvidia.driver": Path("version", _field("nvidia", "driver")),
+    "nvidia.driver": Path("version", _driver),
     "nvidia.cuda_driver": Path("version", _field("nvidia", "cuda_driver")),
-    "nvidia.state": Path("text", _field("nvidia", "state")),
+    "nvidia.state": Path("text", _nvidia_state),
     "nvidia.stack": Path("driver", _driver_stack),
     "amd.driver": Path("version", _field("amd", "driver")),
     "amd.rocm": Path("version", _field("amd", "rocm")),

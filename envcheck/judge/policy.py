@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
 
-from envcheck.judge import rows, tables, versions
-from envcheck.judge.facts_of import Scene
+from envcheck.judge import rows, versions
 from envcheck.schema.errors import EnvcheckError, InputError
-from envcheck.schema.facts import Absent, Known, Observation, Record, Unknown, value_of
+from envcheck.schema.facts import Absent, Known, Observation, Record, TextFact, Unknown, value_of
 from envcheck.schema.snapshot import Snapshot
-from envcheck.schema.verdict import Remedy, Status, Verdict
+from envcheck.schema.verdict import Link, Remedy, Status, Verdict
+
+FILE = "envcheck.toml"
 
 
 class Waiver(Record):
@@ -36,169 +37,188 @@ class Policy(Record):
     variables: dict[str, str] = msgspec.field(default_factory=dict)
     """Environment variables that must be set to these values."""
     headroom_gib: float | None = None
-    """GPU memory that must stay free, in GiB."""
+    """GPU memory that must stay free on every GPU, in GiB."""
     waiver: tuple[Waiver, ...] = ()
 
 
 def load_policy(path: Path) -> Policy:
-    """Read a project's `envcheck.toml`; raises InputError that names the key and what to do."""
+    """Read a project's `envcheck.toml`; raises InputError that names file, key, reason and what to do."""
     try:
         policy = rows.parse(path.read_bytes(), Policy, path.name)
     except OSError as error:
-        raise InputError(f"{path.name}: cannot be read ({error.strerror}).") from error
+        raise InputError(f"{path.name}: cannot be read ({error.strerror}): name a readable policy file.") from error
     except EnvcheckError as error:
         raise InputError(str(error)) from error
     for pin in policy.pins:
         _split(pin)
+    for waiver in policy.waiver:
+        _check_date(waiver)
     return policy
 
 
+def _check_date(waiver: Waiver) -> None:
+    from datetime import date
+
+    try:
+        date.fromisoformat(waiver.expires)
+    except ValueError as error:
+        text = f"{FILE}: the waiver of {waiver.id!r} expires on {waiver.expires!r}: write a date such as 2027-01-31."
+        raise InputError(text) from error
+
+
 def _split(requirement: str) -> tuple[str, str]:
-    for index, letter in enumerate(requirement):
-        if letter in "=<>!~":
-            name, specifier = requirement[:index].strip(), requirement[index:]
-            if name and versions.clauses(specifier):
-                return name.lower().replace("_", "-").replace(".", "-"), specifier
-    raise InputError(f"The pin {requirement!r} is not understood: write a name and a version, such as 'torch==2.7.0'.")
+    """Name and specifier of a pin."""
+    index = next((i for i, letter in enumerate(requirement) if letter in "=<>!~"), len(requirement))
+    name, specifier = requirement[:index].strip(), requirement[index:].strip()
+    if name and specifier and versions.clauses(specifier):
+        return _normalised(name), specifier
+    raise InputError(f"{FILE}: the pin {requirement!r} is not understood: write a name and a version ('torch==2.7.0').")
 
 
-def apply(policy: Policy, snapshot: Snapshot, verdicts: Iterable[Verdict], today: str) -> list[Verdict]:
-    """The verdicts with the project's own added and its waivers carried out; a waived finding stays visible."""
-    own = [
-        *_pins(policy, snapshot),
-        *_bans(policy, snapshot),
-        *_variables(policy, snapshot),
-        *_headroom(policy, snapshot),
-    ]
-    return [_waive(verdict, policy, today) for verdict in [*verdicts, *own]]
+def _normalised(name: str) -> str:
+    return name.lower().replace("_", "-").replace(".", "-")
 
 
-def _waive(verdict: Verdict, policy: Policy, today: str) -> Verdict:
-    waiver = next((w for w in policy.waiver if w.id == verdict.id), None)
-    if waiver is None or verdict.status not in ("not_met", "warning", "unknown"):
+# --- waivers ---------------------------------------------------------------------------------------------------------
+
+
+def waive(verdicts: Iterable[Verdict], policy: Policy, today: str) -> list[Verdict]:
+    """Carry the waivers out: a waived finding stays visible, an expired waiver has no effect and is named."""
+    waivers = {waiver.id: waiver for waiver in policy.waiver}
+    return [_waived(v, waivers[v.id], today) if v.id in waivers else v for v in verdicts]
+
+
+def _waived(verdict: Verdict, waiver: Waiver, today: str) -> Verdict:
+    if verdict.status not in ("not_met", "warning", "unknown"):
         return verdict
     if today >= waiver.expires:
-        says = f"{verdict.says} The waiver of {waiver.owner} expired on {waiver.expires}."
+        says = f"{verdict.says} The waiver by {waiver.owner} expired on {waiver.expires}."
         return msgspec.structs.replace(verdict, says=says)
     says = f"{verdict.says} Waived by {waiver.owner} until {waiver.expires}: {waiver.reason}"
     return msgspec.structs.replace(verdict, status="waived", says=says)
 
 
+def unused_waivers(policy: Policy, verdicts: Sequence[Verdict]) -> list[Verdict]:
+    """A waiver that names no verdict of this judgement is told, so that a misspelt id cannot hide."""
+    ids = {verdict.id for verdict in verdicts}
+    return [
+        Verdict(
+            id=f"policy.waiver.{waiver.id}",
+            backend="machine",
+            title="Waiver without effect",
+            status="warning",
+            severity="info",
+            says=f"The waiver of {waiver.id!r} by {waiver.owner} names no verdict of this judgement.",
+            expected="a verdict id",
+            actual=waiver.id,
+            source=FILE,
+        )
+        for waiver in policy.waiver
+        if waiver.id not in ids
+    ]
+
+
+# --- what the project itself asks for --------------------------------------------------------------------------------
+
+
+def project_verdicts(policy: Policy, snapshot: Snapshot) -> list[Verdict]:
+    """The project's own requirements, judged."""
+    return [
+        *_pins(policy, snapshot),
+        *_bans(policy, snapshot),
+        *_variables(policy, snapshot),
+        *_headroom(policy, snapshot),
+    ]
+
+
 def _verdict(
     id: str,
     title: str,
-    holds: bool | None,
+    link: Link,
+    answer: tuple[bool | None, str, str],
     says: str,
-    expected: str,
-    actual: str,
     source: str,
     remedy: Remedy | None = None,
-    *,
-    fixed_by_install: bool = False,
 ) -> Verdict:
+    """`answer` is whether it holds, what was expected, what is."""
+    holds, expected, actual = answer
     status: Status = "unknown" if holds is None else "met" if holds else "not_met"
     return Verdict(
-        id=id, backend="machine", title=title, status=status, severity="blocker", link="wheel", says=says,
-        expected=expected, actual=actual, evidence=(Observation(source=source, value=actual),), source="envcheck.toml",
-        remedy=None if holds else remedy, fixed_by_install=fixed_by_install,
-    )  # fmt: skip
+        id=id,
+        backend="machine",
+        title=title,
+        status=status,
+        severity="blocker",
+        link=link,
+        says=says,
+        expected=expected,
+        actual=actual,
+        evidence=(Observation(source=source, value=f"{title}: {actual}"),),
+        source=FILE,
+        remedy=remedy if holds is False else None,
+        fixed_by_install=link == "wheel",
+    )
 
 
-def _pins(policy: Policy, snapshot: Snapshot) -> Iterable[Verdict]:
+def _read(fact: TextFact, absent: str) -> tuple[str, str]:
+    """How a fact reads, and where it is from."""
+    if isinstance(fact, Known):
+        return fact.value, fact.source
+    return (absent, fact.source) if isinstance(fact, Absent) else ("unknown", fact.why)
+
+
+def _pins(policy: Policy, snapshot: Snapshot) -> Iterator[Verdict]:
     for pin in policy.pins:
         name, specifier = _split(pin)
         fact = snapshot.python.package(name)
-        holds = versions.within(fact.value, specifier) if isinstance(fact, Known) else _absent_is(fact, False)
-        actual = value_of(fact) or ("not installed" if isinstance(fact, Absent) else "unknown")
-        says = f"The project pins {pin}; {actual if isinstance(fact, Known) else name + ' is ' + actual}."
+        actual, source = _read(fact, "not installed")
+        holds = versions.within(fact.value, specifier) if isinstance(fact, Known) else _unless_unknown(fact, False)
         remedy = Remedy(says=f"Install {pin} again.", commands=(f'pip install "{pin}"',))
+        says = f"The project pins {pin}; {name} is {actual}."
         yield _verdict(
-            f"policy.pin.{name}",
-            f"Pin of {name}",
-            holds,
-            says,
-            specifier,
-            actual,
-            "target packages",
-            remedy,
-            fixed_by_install=True,
+            f"policy.pin.{name}", f"Pin of {name}", "wheel", (holds, specifier, actual), says, source, remedy
         )
 
 
-def _bans(policy: Policy, snapshot: Snapshot) -> Iterable[Verdict]:
-    for name in policy.forbidden:
+def _bans(policy: Policy, snapshot: Snapshot) -> Iterator[Verdict]:
+    for name in map(_normalised, policy.forbidden):
         fact = snapshot.python.package(name)
-        holds = _absent_is(fact, True) if not isinstance(fact, Known) else False
-        actual = value_of(fact) or ("not installed" if isinstance(fact, Absent) else "unknown")
-        installed = f"installed in version {actual}" if isinstance(fact, Known) else actual
-        says = f"The project forbids {name}; it is {installed}."
+        actual, source = _read(fact, "not installed")
+        holds = _unless_unknown(fact, not isinstance(fact, Known))
         remedy = Remedy(says=f"Remove {name}.", commands=(f"pip uninstall {name}",))
-        yield _verdict(
-            f"policy.ban.{name}",
-            f"Ban of {name}",
-            holds,
-            says,
-            "not installed",
-            actual,
-            "target packages",
-            remedy,
-            fixed_by_install=True,
-        )
+        says = f"The project forbids {name}; it is {actual}."
+        answer = (holds, "not installed", actual)
+        yield _verdict(f"policy.ban.{name}", f"Ban of {name}", "wheel", answer, says, source, remedy)
 
 
-def _variables(policy: Policy, snapshot: Snapshot) -> Iterable[Verdict]:
+def _variables(policy: Policy, snapshot: Snapshot) -> Iterator[Verdict]:
     for name, wanted in policy.variables.items():
         fact = snapshot.variable(name)
-        holds = fact.value == wanted if isinstance(fact, Known) else _absent_is(fact, False)
-        actual = value_of(fact) or ("not set" if isinstance(fact, Absent) else "unknown")
-        says = f"The project wants {name}={wanted}; it is {actual}."
+        actual, source = _read(fact, "not set")
+        holds = _unless_unknown(fact, isinstance(fact, Known) and fact.value == wanted)
         remedy = Remedy(says=f"Set {name}.", commands=(f"export {name}={wanted}",))
-        yield _verdict(f"policy.variable.{name.lower()}", name, holds, says, wanted, actual, "environment", remedy)
+        says = f"The project wants {name}={wanted}; it is {actual}."
+        yield _verdict(
+            f"policy.variable.{name.lower()}", name, "backend", (holds, wanted, actual), says, source, remedy
+        )
 
 
-def _headroom(policy: Policy, snapshot: Snapshot) -> Iterable[Verdict]:
-    """Free GPU memory now must be at least the headroom: what a model leaves of it is the fit's to say."""
+def _headroom(policy: Policy, snapshot: Snapshot) -> Iterator[Verdict]:
+    """Free GPU memory now must be at least the headroom; what a model leaves of it is the memory table's to say."""
     if policy.headroom_gib is None:
         return
-    wanted = f"≥ {policy.headroom_gib:g} GiB free"
     gpus = snapshot.gpus
-    if not isinstance(gpus, Known):
-        yield _verdict(
-            "policy.headroom", "GPU headroom", None, "The GPUs were not read.", wanted, "unknown", "envcheck.toml"
-        )
+    if isinstance(gpus, Absent):
         return
-    free = [value_of(gpu.memory_free_mib) for gpu in gpus.value]
+    free = [value_of(gpu.memory_free_mib) for gpu in gpus.value] if isinstance(gpus, Known) else [None]
     known = [mib for mib in free if mib is not None]
     holds = None if len(known) < len(free) else min(known, default=0) >= policy.headroom_gib * 1024
     actual = ", ".join("unknown" if mib is None else f"{mib / 1024:.1f} GiB" for mib in free)
     says = f"The project keeps {policy.headroom_gib:g} GiB of GPU memory free; free now: {actual}."
-    yield _verdict("policy.headroom", "GPU headroom", holds, says, wanted, actual, gpus.source)
+    source = gpus.source if isinstance(gpus, Known) else gpus.why
+    wanted = f"≥ {policy.headroom_gib:g} GiB"
+    yield _verdict("policy.headroom", "GPU headroom", "device", (holds, wanted, actual), says, source)
 
 
-def _absent_is(fact: Absent | Unknown, answer: bool) -> bool | None:
+def _unless_unknown(fact: TextFact, answer: bool) -> bool | None:
     return None if isinstance(fact, Unknown) else answer
-
-
-def variable_verdicts(scene: Scene) -> Iterable[Verdict]:
-    """A warning for each variable that is set and that the judged version of the backend ignores or deprecates."""
-    environment = value_of(scene.snapshot.environment) or {}
-    for name, value in sorted(environment.items()):
-        for row in tables.variable_rows(name, value, scene.backend.name, scene.version):
-            if row.effect == "works":
-                continue
-            yield Verdict(
-                id=f"{scene.backend.name}.variable.{name.lower()}",
-                backend=scene.backend.name,
-                title=name,
-                status="warning",
-                severity="warning",
-                link="backend",
-                says=row.says,
-                cause=None,
-                expected="not set" if row.effect == "none" else "replaced",
-                actual=f"{name}={value}",
-                evidence=(Observation(source="environment", value=f"{name}={value}"),),
-                source=row.source,
-                checked=row.checked,
-                remedy=Remedy(says=row.instead) if row.instead else None,
-            )

@@ -79,7 +79,7 @@ def wheel_facts(snapshot: Snapshot) -> WheelFacts:
     libc = value_of(snapshot.os.libc)
     return WheelFacts(
         python=value_of(snapshot.python.version),
-        platform=_platform(family, value_of(snapshot.os.arch)),
+        platform=_platform(family, value_of(snapshot.os.arch) or _arm_by_name(snapshot)),
         glibc=glibc,
         musl=None if libc is None and glibc is None else libc == "musl",
         accelerator=accelerator(snapshot),
@@ -108,10 +108,25 @@ def accelerator(snapshot: Snapshot) -> Accelerator | None:
     return "cpu"
 
 
+_ARM_NAMES = (
+    *("gb10", "gb200", "gb300", "gh200", "grace", "orin", "thor", "xavier", "jetson"),
+    *("graviton", "neoverse", "cortex"),
+)
+
+
+def _arm_by_name(snapshot: Snapshot) -> str | None:
+    """aarch64 where the name of the processor or of a GPU says so."""
+    gpus = value_of(snapshot.gpus) or ()
+    names = " ".join(filter(None, [value_of(snapshot.cpu.name), *(value_of(gpu.name) for gpu in gpus)])).lower()
+    return "aarch64" if any(name in names for name in _ARM_NAMES) else None
+
+
 def _platform(family: str | None, arch: str | None) -> Platform | Literal["none"] | None:
-    if family is None or arch is None:
-        # Nearly every Linux or Windows machine that states no processor is x86_64, but "nearly" is not known.
+    if family is None or (arch is None and family == "macos"):
         return None
+    # A machine that was looked at always states its processor. A described one ("RTX 5080, Ubuntu") leaves it out when
+    # it is the ordinary one; the ARM boards and superchips are known by name before this point.
+    arch = arch or "x86_64"
     machine = {"amd64": "x86_64", "x64": "x86_64", "arm64": "aarch64"}.get(arch.lower(), arch.lower())
     named: dict[tuple[str, str], Platform] = {
         ("linux", "x86_64"): "linux_x86_64",

@@ -1,0 +1,35 @@
+"""Environment variables that are set and that the judged version of a backend ignores or is about to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from envcheck.judge import tables
+from envcheck.judge.facts_of import Scene
+from envcheck.schema.facts import Observation, value_of
+from envcheck.schema.verdict import Remedy, Verdict
+
+
+def variable_verdicts(scene: Scene) -> Iterator[Verdict]:
+    """One warning per such variable, in alphabetical order."""
+    environment = value_of(scene.snapshot.environment) or {}
+    for name, value in sorted(environment.items()):
+        for row in tables.variable_rows(name, value, scene.backend.name, scene.version):
+            if row.effect == "works":
+                continue
+            yield Verdict(
+                id=f"{scene.backend.name}.variable.{name.lower()}",
+                backend=scene.backend.name,
+                title=name,
+                status="warning",
+                severity="warning",
+                link="backend",
+                says=row.says,
+                expected="not set" if row.effect == "none" else "its replacement",
+                actual=f"{name}={value}",
+                evidence=(Observation(source="environment", value=f"{name}={value}"),),
+                source=row.source,
+                checked=row.checked,
+                remedy=Remedy(says=row.instead) if row.instead else None,
+            )
+            break
