@@ -1,0 +1,176 @@
+"""An installation that a power cut cannot spoil: build a generation beside the old one, verify it, switch one link.
+
+journal → resolve (done before) → build `generations/N` offline-verified by hash → verify there → switch → keep the
+last K. Until the switch nothing that anyone uses has changed; after it, everything has.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from envcheck.host import Host
+from envcheck.install import uv
+from envcheck.install.journal import OPEN, Entry, Journal, State
+from envcheck.install.layout import Layout
+from envcheck.install.lockfile import exclusive
+from envcheck.schema.errors import EnvcheckError, InputError
+
+KEEP = 3
+WAIT_S = 600.0
+
+Progress = Callable[[str], None]
+Verify = Callable[[str], Sequence[str]]
+"""From the path of an interpreter to what is wrong with its environment; empty when nothing is."""
+
+
+class Offline(tuple[str, ...]):
+    """Extra arguments for uv that keep it off the network."""
+
+    __slots__ = ()
+
+
+ONLINE = Offline()
+
+
+def wheelhouse_only(folder: Path) -> Offline:
+    """Install from the wheels in `folder` alone."""
+    return Offline(("--offline", "--no-index", "--find-links", str(folder)))
+
+
+def install(
+    host: Host,
+    layout: Layout,
+    lock: Path,
+    python: str,
+    *,
+    profile: str,
+    verify: Verify,
+    progress: Progress,
+    sources: Offline = ONLINE,
+    keep: int = KEEP,
+) -> int:
+    """Build, verify and switch to a new generation with exactly the lock's packages; its number is returned.
+
+    Raises EnvcheckError with the reason when it cannot; the environment is then what it was before.
+    """
+    with exclusive(layout.state / "lock", WAIT_S, progress):
+        journal = Journal(layout.state / "journal.jsonl")
+        recover(layout, journal, progress)
+        previous = layout.current_number()
+        number = max([*layout.numbers(), *(e.generation for e in journal.entries())], default=0) + 1
+
+        def note(state: State, says: str = "") -> None:
+            at = datetime.now(UTC).isoformat(timespec="seconds")
+            journal.append(Entry(state=state, generation=number, previous=previous, at=at, profile=profile, says=says))
+
+        note("started")
+        try:
+            _build(host, layout, number, lock, python, sources, progress)
+            note("built")
+            progress("verifying the new environment")
+            _require_sound(verify(str(layout.folder(number) / "bin" / "python")))
+            if hasattr(os, "sync"):
+                os.sync()
+            note("verified")
+            layout.switch(number)
+            note("switched")
+        except BaseException as error:
+            if layout.current_number() != number:
+                layout.remove(number)
+            note("failed", f"{type(error).__name__}: {error}")
+            raise
+        gc(layout, keep)
+        return number
+
+
+def _require_sound(wrong: Sequence[str]) -> None:
+    if wrong:
+        raise EnvcheckError("The new environment is not what was planned: " + "; ".join(wrong[:5]))
+
+
+def _build(
+    host: Host, layout: Layout, number: int, lock: Path, python: str, sources: Offline, progress: Progress
+) -> None:
+    folder = layout.folder(number)
+    progress("creating the environment")
+    uv.call(host, "venv", "--quiet", "--relocatable", "--python", python, str(folder), failed="No environment was made")
+    progress("fetching, checking hashes and linking packages")
+    inside = str(folder / "bin" / "python")
+    uv.call(
+        host,
+        "pip",
+        "sync",
+        "--quiet",
+        "--python",
+        inside,
+        "--require-hashes",
+        "--only-binary",
+        ":all:",
+        *sources,
+        str(lock),
+        failed="The packages were not installed, and nothing was changed",
+    )
+
+
+def recover(layout: Layout, journal: Journal, progress: Progress) -> None:
+    """Finish the story of an installation that died: what it left is removed, or was already complete."""
+    last = journal.last()
+    current = layout.current_number()
+    if last is not None and last.state in OPEN:
+        finished = current == last.generation
+        if finished:
+            layout.switch(last.generation)  # the links beside `current` may be missing still
+        else:
+            progress(f"removing what an interrupted installation left (generation {last.generation})")
+        journal.append(
+            Entry(
+                state="switched" if finished else "abandoned",
+                generation=last.generation,
+                previous=last.previous,
+                at=datetime.now(UTC).isoformat(timespec="seconds"),
+                profile=last.profile,
+                says="found at the next start",
+            )
+        )
+    complete = {e.generation for e in journal.entries() if e.state in ("switched", "rolled_back")}
+    for number in layout.numbers():
+        if number not in complete and number != current:
+            layout.remove(number)
+    for leftover in layout.generations.glob(".doomed-*"):
+        shutil.rmtree(leftover, ignore_errors=True)
+
+
+def rollback(layout: Layout, to: int | None, progress: Progress) -> int:
+    """Make an older generation current (default: the one before); its number is returned."""
+    with exclusive(layout.state / "lock", WAIT_S, progress):
+        journal = Journal(layout.state / "journal.jsonl")
+        recover(layout, journal, progress)
+        current, numbers = layout.current_number(), layout.numbers()
+        if current is None:
+            raise InputError(f"{layout.root} has no generation to roll back from: nothing was installed there yet.")
+        older = [number for number in numbers if number < current]
+        wanted = to if to is not None else (older[-1] if older else None)
+        if wanted is None:
+            raise InputError(
+                f"Generation {current} is the oldest one kept in {layout.root}: there is nothing before it."
+            )
+        if wanted not in numbers:
+            kept = ", ".join(map(str, numbers))
+            raise InputError(f"Generation {wanted} is not kept in {layout.root}: choose one of {kept}.")
+        layout.switch(wanted)
+        at = datetime.now(UTC).isoformat(timespec="seconds")
+        journal.append(Entry(state="rolled_back", generation=wanted, previous=current, at=at))
+        return wanted
+
+
+def gc(layout: Layout, keep: int) -> list[int]:
+    """Delete all but the newest `keep` generations; the current one always stays. What went is returned."""
+    current = layout.current_number()
+    old = [number for number in layout.numbers()[:-keep] if number != current] if keep > 0 else []
+    for number in old:
+        layout.remove(number)
+    return old
