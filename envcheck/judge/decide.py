@@ -1,0 +1,235 @@
+"""Decide what to install: the one join of driver × GPU × Python × C library × platform × pins × policy, with reasons.
+
+Pure. The newest that works is taken; what was turned down is named with the reason; where nothing works, the nearest
+way out is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from envcheck.judge import rows, tables, versions
+from envcheck.judge.evaluate import judge_machine, newest_that_runs
+from envcheck.judge.policy import Policy
+from envcheck.judge.wheels import Build, WheelFacts, best_torch, judge_build, wheel_facts
+from envcheck.schema.errors import InputError
+from envcheck.schema.plan import Blocked, Decision, Rejected
+from envcheck.schema.recipe import Choice, Profile
+from envcheck.schema.requirement import Release
+from envcheck.schema.snapshot import Snapshot
+from envcheck.schema.verdict import Intent, Remedy
+
+BEHIND_MINORS = 2
+"""A package that a constraint pushed back by more than this many releases of the table is worth a word."""
+
+
+class Decided:
+    """A decision, what to ask the resolver for, and why nothing can be installed where that is so."""
+
+    __slots__ = ("blocked", "choice", "decision")
+
+    def __init__(self, decision: Decision, choice: Choice, blocked: tuple[Blocked, ...] = ()) -> None:
+        self.decision = decision
+        self.choice = choice
+        self.blocked = blocked
+
+
+def decide(
+    snapshot: Snapshot, profiles: Sequence[Profile], pins: Sequence[str] = (), policy: Policy | None = None
+) -> Decided:
+    """What to install for these profiles on this machine. Raises InputError for pins that contradict each other."""
+    pinned = _pins([*(policy.pins if policy else ()), *pins], policy)
+    facts = wheel_facts(snapshot)
+    rejected: list[Rejected] = []
+    blocked: list[Blocked] = []
+    leads: dict[str, Release] = {}
+    for profile in profiles:
+        if profile.leads:
+            release, why = _lead(profile, snapshot, pinned.get(profile.leads))
+            rejected += why
+            if release is None:
+                blocked.append(_no_release(profile, why))
+            else:
+                leads[profile.leads] = release
+    wants_torch = any("torch" in profile.packages for profile in profiles)
+    specifier = ",".join(filter(None, [pinned.get("torch", ""), *(r.torch for r in leads.values())]))
+    build = None
+    if wants_torch and not blocked:
+        build, why, block = _torch(facts, specifier, leads)
+        rejected += why
+        blocked += block
+    because = [*_because(build, facts), *_behind(build, leads)]
+    decision = Decision(
+        accelerator=build.variant if build else None,
+        torch=build.release.version if build else None,
+        index_url=build.index_url if build and not _default(build, facts) else None,
+        because=tuple(because),
+        rejected=tuple(rejected[:16]),
+    )
+    choice = Choice(
+        requirements=tuple(_requirements(profiles, leads, build, pinned)),
+        without_dependencies=tuple(dict.fromkeys(w for p in profiles for w in p.without_dependencies)),
+        imports=tuple(dict.fromkeys(name for p in profiles for name in p.imports)),
+        torch_backend=build.variant if build else None,
+    )
+    return Decided(decision, choice, tuple(blocked))
+
+
+def _pins(pins: Iterable[str], policy: Policy | None) -> dict[str, str]:
+    """Specifier by package; two exact pins of one package, or a pin of a forbidden one, contradict each other."""
+    found: dict[str, str] = {}
+    for pin in pins:
+        cut = next((i for i, letter in enumerate(pin) if letter in "=<>!~"), None)
+        if cut is None or versions.clauses(pin[cut:]) is None:
+            raise InputError(f"The pin {pin!r} is not a package with a version: write name==version.")
+        name, specifier = pin[:cut].strip().lower().replace("_", "-"), pin[cut:].strip()
+        if name in found and found[name] != specifier:
+            raise InputError(f"The pins {name}{found[name]} and {name}{specifier} contradict each other: keep one.")
+        if policy and name in policy.forbidden:
+            raise InputError(f"{name} is pinned and forbidden by envcheck.toml at once: drop one of the two.")
+        found[name] = specifier
+    return found
+
+
+def _lead(profile: Profile, snapshot: Snapshot, pin: str | None) -> tuple[Release | None, list[Rejected]]:
+    """The newest release of the leading package that runs here, within its pin."""
+    matrix = rows.backend(profile.backend)
+    machine = judge_machine(snapshot, Intent())
+    if pin is not None:
+        allowed = tuple(r for r in matrix.release if versions.within(r.version, pin))
+        if not allowed:
+            return None, [Rejected(choice=f"{profile.leads}{pin}", because="the matrix lists no such release")]
+        matrix = type(matrix)(backend=matrix.backend, release=allowed, requirement=matrix.requirement)
+    chosen = newest_that_runs(matrix, snapshot, Intent(), machine)
+    newer = matrix.release[: matrix.release.index(chosen)] if chosen else matrix.release[:3]
+    return chosen, [Rejected(choice=f"{profile.leads} {r.version}", because=_why_not(r, snapshot)) for r in newer[:4]]
+
+
+def _why_not(release: Release, snapshot: Snapshot) -> str:
+    """The first plain reason why a release does not run on this machine."""
+    facts = wheel_facts(snapshot)
+    if release.python and facts.python and versions.within(facts.python, release.python) is False:
+        return f"needs Python {release.python}, this is {facts.python}"
+    if release.glibc and facts.glibc and versions.at_least(facts.glibc, release.glibc) is False:
+        return f"needs glibc ≥ {release.glibc}, this is {facts.glibc}"
+    floor = release.min_compute_capability
+    low = [c for c in facts.capabilities if floor and c and versions.at_least(c, floor) is False]
+    if low:
+        return f"needs compute capability ≥ {floor}, this GPU has {low[0]}"
+    if release.torch:
+        reasons = best_torch(facts, release.torch).rejected
+        if reasons:
+            return f"needs torch {release.torch}: {reasons[0].because}"
+    return "a requirement of the matrix is not met: see `envcheck check`"
+
+
+def _no_release(profile: Profile, why: Sequence[Rejected]) -> Blocked:
+    reason = why[0].because if why else "every listed release is blocked"
+    return Blocked(
+        says=f"no version works: {profile.title}: {reason}",
+        remedy=Remedy(
+            says=f"See what blocks it with `envcheck check --backend {profile.backend}`, or use another backend."
+        ),
+    )
+
+
+def _torch(
+    facts: WheelFacts, specifier: str, leads: dict[str, Release]
+) -> tuple[Build | None, list[Rejected], list[Blocked]]:
+    """The torch build: the one the leading release was compiled against, else the newest that runs everywhere."""
+    variants = {r.variant for r in leads.values() if r.variant and r.variant.startswith("cu")}
+    if facts.accelerator == "nvidia" and len(variants) == 1:
+        variant = next(iter(variants))
+        for release in tables.torch_wheels().release:
+            exact = [c for c in versions.clauses(specifier) or () if c[0] == "=="]
+            if exact and not all(v.startswith(release.line + ".") for _, v in exact):
+                continue
+            if variant in release.variants:
+                build = judge_build(release, variant, facts)
+                if build.runs is not False:
+                    return build, [], []
+    choice = best_torch(facts, specifier)
+    if choice.build is not None:
+        return choice.build, list(choice.rejected), []
+    reason = choice.rejected[0].because if choice.rejected else f"the tables list no torch {specifier or 'build'}"
+    if facts.accelerator is None:
+        reason = "nobody could tell which GPU this machine has"
+    block = Blocked(says=f"no version works: torch {specifier}: {reason}".replace("  ", " "), remedy=_way_out(facts))
+    return None, list(choice.rejected), [block]
+
+
+def _way_out(facts: WheelFacts) -> Remedy:
+    """The nearest change of the machine that lets some torch build run."""
+    newest = tables.torch_wheels().release[0]
+    minor = None if facts.python is None else tuple(int(p) for p in facts.python.split(".")[:2] if p.isdigit())
+    oldest = min(tuple(map(int, p.rstrip("t").split("."))) for p in newest.python)
+    if minor is not None and minor < oldest:
+        return Remedy(says=f"Use Python {oldest[0]}.{oldest[1]} or newer.", commands=("uv venv --python 3.12 .venv",))
+    if facts.accelerator == "nvidia" and not facts.driver_absent:
+        floor = tables.driver_floor("12.6")
+        needs = f"{floor.linux} (Windows {floor.windows})" if floor else "525"
+        return Remedy(says=f"Update the NVIDIA driver to {needs} or newer.", risk="restart", needs_root=True)
+    return Remedy(says="Use llama.cpp or Ollama, which need no torch.")
+
+
+def _default(build: Build, facts: WheelFacts) -> bool:
+    """Whether the package index itself serves this build for the platform."""
+    if facts.platform == "linux_aarch64":
+        return build.release.pypi_aarch64 == build.variant
+    if facts.platform in ("windows_x86_64", "macos_arm64", "macos_x86_64"):
+        return build.variant == "cpu"
+    return build.release.pypi == build.variant
+
+
+def _because(build: Build | None, facts: WheelFacts) -> list[str]:
+    if build is None:
+        return []
+    reasons = list(build.because)
+    if build.in_full is False:
+        reasons.append("the driver runs it by minor-version compatibility: machine code runs, newer PTX does not")
+    if not build.serves_all:
+        reasons.append("not every GPU of this machine has kernels in it")
+    if facts.accelerator == "cpu":
+        reasons.append("no GPU was found")
+    return reasons
+
+
+def _behind(build: Build | None, leads: dict[str, Release]) -> list[str]:
+    """Warnings about packages that a constraint pushed far back: newest that works, never time travel unsaid."""
+    found = []
+    if build is not None:
+        lines = [r.line for r in tables.torch_wheels().release]
+        steps = lines.index(build.release.line)
+        if steps > BEHIND_MINORS:
+            found.append(f"torch {build.release.version} is {steps} releases behind {lines[0]}")
+    for name, release in leads.items():
+        listed = [
+            r.version
+            for b in rows.backend_names()
+            for r in rows.backend(b).release
+            if rows.backend(b).backend.packages[:1] == (name,)
+        ]
+        steps = listed.index(release.version) if release.version in listed else 0
+        if steps > BEHIND_MINORS:
+            found.append(f"{name} {release.version} is {steps} listed releases behind {listed[0]}")
+    return found
+
+
+def _requirements(
+    profiles: Sequence[Profile], leads: dict[str, Release], build: Build | None, pinned: dict[str, str]
+) -> Iterable[str]:
+    floors = {row.name: f">={row.required}" for group in tables.package_groups() for row in group.package}
+    bounds = {name: spec for release in leads.values() for name, spec in release.packages.items()}
+    for name in dict.fromkeys(name for profile in profiles for name in profile.packages):
+        if name in pinned:
+            yield f"{name}{pinned[name]}"
+        elif name == "torch":
+            if build is not None:
+                yield f"torch=={build.release.version}"
+        elif name in leads:
+            yield f"{name}=={leads[name].version}"
+        else:
+            yield f"{name}{bounds.get(name, floors.get(name, ''))}"
+    for name, specifier in pinned.items():
+        if not any(name in profile.packages for profile in profiles):
+            yield f"{name}{specifier}"

@@ -1,0 +1,46 @@
+"""How a component is installed: a profile of packages, and what only a person may do."""
+
+from __future__ import annotations
+
+from envcheck.schema.facts import Record
+
+
+class ManualStep(Record):
+    """A command that is printed with its risk and never run."""
+
+    says: str
+    commands: tuple[str, ...] = ()
+    needs_root: bool = False
+    os: tuple[str, ...] = ()
+    """Operating systems it is for; empty for all."""
+
+
+class Profile(Record):
+    """One `install/<name>.toml`."""
+
+    name: str
+    title: str
+    packages: tuple[str, ...]
+    """Distributions by name; versions come from the matrix. "torch" stands for the build that fits this machine."""
+    backend: str = ""
+    """The backend of the matrix whose releases and verdicts it serves."""
+    leads: str = ""
+    """The package among `packages` whose release decides about the others ("vllm")."""
+    without_dependencies: tuple[str, ...] = ()
+    """Requirements with hashes (`name==version --hash=sha256:…`) installed as they are, for the data they carry."""
+    imports: tuple[str, ...] = ()
+    """Modules that must import in the finished environment."""
+    manual: tuple[ManualStep, ...] = ()
+    source: str = ""
+    checked: str = ""
+
+
+class Choice(Record):
+    """What a decision asks the resolver for."""
+
+    requirements: tuple[str, ...]
+    """PEP 508 lines, pins of the decision included."""
+    without_dependencies: tuple[str, ...] = ()
+    imports: tuple[str, ...] = ()
+    torch_backend: str | None = None
+    """Index tag whose torch build is wanted; None where no torch is installed."""
