@@ -10,7 +10,8 @@ Each function takes and returns frozen records; only the ones that say so look a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from envcheck.schema.snapshot import Snapshot
 from envcheck.schema.verdict import Intent, Judgement
@@ -18,7 +19,7 @@ from envcheck.schema.verdict import Intent, Judgement
 if TYPE_CHECKING:
     from envcheck.host import Host
     from envcheck.judge.policy import Policy
-    from envcheck.schema.report import CheckDocument
+    from envcheck.schema.report import CheckDocument, FitRow
 
 EXIT_CODE = {"met": 0, "warning": 0, "not_met": 1, "unknown": 3}
 """Exit code of a judgement by its worst verdict; `--strict` turns warnings into 1."""
@@ -54,15 +55,30 @@ def check(
     intent: Intent | None = None,
     backends: Sequence[str] | None = None,
     policy: Policy | None = None,
+    models: Sequence[str] = (),
 ) -> CheckDocument:
-    """Judge a machine, and where the intent names a model say whether it fits (pure)."""
+    """Judge a machine, and say of each named model (or size, "7B") whether it fits (pure)."""
     from envcheck.compose.checked import check_document
 
     wanted = intent or Intent()
     judgement = judge(snapshot, wanted, backends, policy)
-    return check_document(snapshot, judgement, fits(snapshot, wanted, backends) if wanted.model else ())
+    return check_document(snapshot, judgement, fits(snapshot, wanted, backends, models) if models else ())
 
 
-def fits(snapshot: Snapshot, intent: Intent, backends: Sequence[str] | None = None) -> tuple[Any, ...]:
-    """Whether the intent's model fits, per backend."""
-    raise NotImplementedError
+def policy_of(path: Path | None) -> Policy | None:
+    """The project policy at `path`, or the `envcheck.toml` of the working folder where there is one."""
+    chosen = path or Path("envcheck.toml")
+    if path is None and not chosen.is_file():
+        return None
+    from envcheck.judge.policy import load_policy
+
+    return load_policy(chosen)
+
+
+def fits(
+    snapshot: Snapshot, intent: Intent, backends: Sequence[str] | None = None, models: Sequence[str] = ()
+) -> tuple[FitRow, ...]:
+    """Whether each model fits and how fast it will be, a row per model and backend (pure)."""
+    from envcheck.fit.rows import rows
+
+    return rows(snapshot, intent, backends, models)

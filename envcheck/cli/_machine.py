@@ -13,25 +13,32 @@ from envcheck.schema.snapshot import Snapshot
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_OPTIONS = (
+_FILES = (
     click.option("--from", "from_file", type=click.Path(path_type=Path), help="Judge a snapshot file instead."),
     click.option(
-        "--assume", "assume_file", type=click.Path(path_type=Path), help="Judge a hypothetical machine (TOML or JSON)."
+        "--assume", "assume_file", type=click.Path(path_type=Path), help="Judge a hypothetical machine (TOML)."
     ),
+)
+_LEVELS = "0 files, 1 programs and NVML, 2 import torch, 3 kernels."
+_LOOK = (
     click.option("--python", "target_python", metavar="PATH", help="Interpreter of the target environment."),
-    click.option(
-        "--level", type=click.IntRange(0, 3), default=1, help="0 files, 1 programs and NVML, 2 import torch, 3 kernels."
-    ),
-    click.option(
-        "--limit", "limit_s", type=click.FloatRange(0.1, 300), default=2.0, help="Seconds one program may take."
-    ),
+    click.option("--level", type=click.IntRange(0, 3), default=1, help=_LEVELS, show_default=True),
+    click.option("--limit", "limit_s", type=click.FloatRange(0.1, 300), default=2.0, help="Seconds per program asked."),
     click.option("--no-ports", is_flag=True, help="Do not look for services on loopback ports."),
 )
 
 
+def look_options(command: F) -> F:
+    """Add `--python`, `--level`, `--limit` and `--no-ports`: how to look at this machine."""
+    for option in reversed(_LOOK):
+        command = option(command)
+    return command
+
+
 def machine_options(command: F) -> F:
-    """Add `--from`, `--assume`, `--python`, `--level`, `--limit` and `--no-ports`."""
-    for option in reversed(_OPTIONS):
+    """Add `--from` and `--assume` to the options that say how to look at this machine."""
+    command = look_options(command)
+    for option in reversed(_FILES):
         command = option(command)
     return command
 

@@ -21,11 +21,11 @@ FORMATS = ("console", "json", "markdown", "html", "junit", "sarif", "prometheus"
 @click.option("--quant", metavar="Q", help="Quantization of the model: Q4_K_M, awq, fp8, bf16 …")
 @click.option("--context", type=click.IntRange(min=1), help="Tokens of context per request.")
 @click.option("--concurrency", type=click.IntRange(min=1), help="Requests at the same time.")
-@click.option("--policy", "policy_file", type=click.Path(path_type=Path), help="Project policy (default: ./envcheck.toml).")
+@click.option("--policy", "policy_file", type=click.Path(path_type=Path), help="Policy file (default: envcheck.toml).")
 @click.option("--strict", is_flag=True, help="Leave with 1 on warnings too.")
 @click.option("--format", "format_name", type=click.Choice(FORMATS), default="console", show_default=True)
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Write to this file instead of printing.")
-def COMMAND(  # noqa: N802, PLR0913
+def COMMAND(  # noqa: N802
     from_file: Path | None,
     assume_file: Path | None,
     target_python: str | None,

@@ -6,18 +6,13 @@ from pathlib import Path
 
 import click
 
-from envcheck.cli._machine import host_of
+from envcheck.cli._machine import host_of, look_options
 from envcheck.cli._output import deliver
 
 
 @click.command("snapshot")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="File to write (default: standard output).")
-@click.option("--python", "target_python", metavar="PATH", help="Interpreter of the target environment.")
-@click.option(
-    "--level", type=click.IntRange(0, 3), default=1, help="0 files, 1 programs and NVML, 2 import torch, 3 kernels."
-)
-@click.option("--limit", "limit_s", type=click.FloatRange(0.1, 300), default=2.0, help="Seconds one program may take.")
-@click.option("--no-ports", is_flag=True, help="Do not look for services on loopback ports.")
+@look_options
 def COMMAND(output: Path | None, target_python: str | None, level: int, limit_s: float, no_ports: bool) -> int:  # noqa: N802
     """Write this machine's evidence to a file.
 

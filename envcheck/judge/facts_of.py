@@ -1,7 +1,7 @@
 """The closed vocabulary of fact paths that a row may name, and how each is read out of a snapshot.
 
 Most paths are a field. Some join a field with a table ("torch.arches": what the installed torch was compiled for), so
-that a row can compare them with the plain operators. A path that is not listed here is an error when the matrix is loaded.
+that a row can compare them with the plain operators. A path that is not listed here is an error at load.
 """
 
 from __future__ import annotations

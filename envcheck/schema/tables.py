@@ -127,7 +127,7 @@ class PackageRow(Sourced):
 class PackageGroup(Record):
     """A named group of packages, in the order in which a report shows them."""
 
-    name: str
+    name: Literal["core_ml", "web", "vector_db", "data"]
     title: str
     package: tuple[PackageRow, ...]
 

@@ -1,0 +1,73 @@
+"""The main job: look, judge, size, plan, prove, and compose the report of one machine.
+
+Split from `api` because it is long work that shows progress and may be interrupted; a Ctrl-C keeps what was measured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from envcheck import __version__, api
+from envcheck.compose.report import compose
+from envcheck.judge.selected import tables_for
+from envcheck.schema.report import Header, Report, Subject
+from envcheck.schema.run import Validation
+from envcheck.schema.snapshot import Snapshot
+from envcheck.schema.verdict import Intent
+
+if TYPE_CHECKING:
+    from envcheck.host import Host
+    from envcheck.judge.policy import Policy
+
+SIZES = ("3B", "7B", "13B", "30B")
+"""The model sizes of a report's memory table."""
+
+Progress = Callable[[str], None]
+
+
+def subject_of(
+    snapshot: Snapshot,
+    *,
+    backends: Sequence[str] | None = None,
+    policy: Policy | None = None,
+    models: Sequence[str] = SIZES,
+    validation: Validation | None = None,
+) -> Subject:
+    """Everything that can be said about a machine without touching it (pure, given the validation)."""
+    intent = Intent()
+    return Subject(
+        snapshot=snapshot,
+        judgement=api.judge(snapshot, intent, backends, policy),
+        fits=api.fits(snapshot, intent, backends, models),
+        validation=validation,
+        tables=tables_for(snapshot),
+    )
+
+
+def run(
+    host: Host,
+    header: Header,
+    *,
+    backends: Sequence[str] | None = None,
+    policy: Policy | None = None,
+    models: Sequence[str] = SIZES,
+    model: str | None = None,
+    progress: Progress,
+) -> Report:
+    """Look at this machine, prove the best ready backend (else the embedded default), and report everything."""
+    from envcheck.validate.run import validate
+
+    progress("looking at the machine")
+    snapshot = api.this_machine(host)
+    progress("proving with real prompts")
+    validation = validate(host, backends=backends, model=model, progress=progress)
+    progress("composing the report")
+    subject = subject_of(snapshot, backends=backends, policy=policy, models=models, validation=validation)
+    return compose(subject, header)
+
+
+def header(title: str | None, sprint: str, agent: str, timestamp: str, command: str) -> Header:
+    """The report's header; every word comes from outside."""
+    words = {"title": title} if title else {}
+    return Header(sprint=sprint, agent=agent, timestamp=timestamp, version=__version__, command=command, **words)
