@@ -19,7 +19,8 @@ from envcheck.schema.verdict import Intent, Judgement
 if TYPE_CHECKING:
     from envcheck.host import Host
     from envcheck.judge.policy import Policy
-    from envcheck.schema.report import CheckDocument, FitRow
+    from envcheck.schema.fit import FitRow
+    from envcheck.schema.report import CheckDocument
 
 EXIT_CODE = {"met": 0, "warning": 0, "not_met": 1, "unknown": 3}
 """Exit code of a judgement by its worst verdict; `--strict` turns warnings into 1."""

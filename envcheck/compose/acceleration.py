@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from envcheck.compose._cells import FIT_WORDS, code, number, row, table
 from envcheck.schema.blocks import Bar, Bars, Block, Cell, Fold, Mark, Note, Part, Section, Table
-from envcheck.schema.describe import backend_title, driver_text, gib, gpus_text
+from envcheck.schema.describe import backend_title, driver_text, gpus_text
 from envcheck.schema.facts import is_known
-from envcheck.schema.report import AcceleratorBuild, FitRow, Subject
+from envcheck.schema.fit import FitRow
+from envcheck.schema.report import AcceleratorBuild, Subject
 
 _KERNELS: dict[str, tuple[Mark, str]] = {
     "native": ("good", "yes"),
@@ -15,6 +18,15 @@ _KERNELS: dict[str, tuple[Mark, str]] = {
     "unknown": ("unknown", "unknown"),
 }
 _YES_NO: dict[str, tuple[Mark, str]] = {"yes": ("good", "yes"), "no": ("bad", "no"), "unknown": ("unknown", "unknown")}
+_RUNS: dict[str, tuple[Mark, str]] = {**_YES_NO, "slow_start": ("caution", "yes, slow first start")}
+_TERMS = (
+    ("weights", "Weights"),
+    ("kv", "KV cache"),
+    ("recurrent_state", "Recurrent state"),
+    ("compute", "Compute"),
+    ("overhead", "Overhead"),
+    ("total", "Total"),
+)
 
 
 def acceleration_section(subject: Subject) -> Section | None:
@@ -37,7 +49,7 @@ def _builds_part(subject: Subject) -> Part | None:
         return None
     rows = [
         row(build.torch, code(build.variant), _cell(_KERNELS[build.kernels]), _cell(_YES_NO[build.driver]),
-            _cell(_YES_NO[build.python]), _cell(_runs(build)), build.says)
+            _cell(_YES_NO[build.python]), _cell(_RUNS[runs(build)]), build.says)
         for build in builds
     ]  # fmt: skip
     kind = _stack(builds)
@@ -48,7 +60,7 @@ def _builds_part(subject: Subject) -> Part | None:
     says = f"{gpus_text(subject.snapshot)}; driver: {driver}."
     if kind == "CUDA":
         says += " A driver that serves a CUDA version is not enough: the wheel must also carry code for the card."
-    mark: Mark = "good" if any(_runs(build)[0] == "good" for build in builds) else "bad"
+    mark: Mark = "good" if any(runs(build) == "yes" for build in builds) else "bad"
     blocks: tuple[Block, ...] = (Note(text=says, mark=mark), table(f"{kind} support matrix", heads, rows, basis))
     return Part(id="support-matrix", title=f"{kind} support matrix", blocks=blocks)
 
@@ -57,13 +69,14 @@ def _cell(words: tuple[Mark, str]) -> Cell:
     return Cell(text=words[1], mark=words[0])
 
 
-def _runs(build: AcceleratorBuild) -> tuple[Mark, str]:
+def runs(build: AcceleratorBuild) -> Literal["yes", "slow_start", "no", "unknown"]:
+    """Whether a build runs here: code for the GPU, the driver and the interpreter taken together."""
     facts = (build.driver, build.python)
     if build.kernels == "none" or "no" in facts:
-        return "bad", "no"
+        return "no"
     if build.kernels == "unknown" or "unknown" in facts:
-        return "unknown", "unknown"
-    return ("good", "yes") if build.kernels == "native" else ("caution", "yes, slow first start")
+        return "unknown"
+    return "yes" if build.kernels == "native" else "slow_start"
 
 
 def _stack(builds: tuple[AcceleratorBuild, ...]) -> str:
@@ -74,7 +87,7 @@ def _stack(builds: tuple[AcceleratorBuild, ...]) -> str:
 def memory_part(fits: tuple[FitRow, ...]) -> Part:
     """Per model and backend: needed with its interval, against what is available; terms folded; a chart."""
     rows = [_memory_row(fit) for fit in fits]
-    heads = ["Model", "Backend", "Weights as", "#Needed", "#Interval", "#Available", "Fits", "#Longest context"]
+    heads = ["Model", "Backend", "Weights as", "#Needed", "#Interval", "#Available", "Fits", "#Longest context", "Why"]
     blocks: list[Block] = [
         table("Memory requirements per model", heads, rows, _memory_basis(fits)),
         _bars(fits),
@@ -84,27 +97,26 @@ def memory_part(fits: tuple[FitRow, ...]) -> Part:
 
 
 def _memory_row(fit: FitRow) -> tuple[Cell, ...]:
-    memory, (low, high) = fit["memory_mib"], _interval(fit)
-    mark, word = FIT_WORDS[fit["status"]]
-    if fit["status"] == "offload" and fit.get("gpu_layers") is not None:
-        word += f" ({fit['gpu_layers']} layers on the GPU)"
-    context = fit.get("max_context")
+    memory, (low, high) = fit.memory_mib, _interval(fit)
+    mark, word = FIT_WORDS[fit.status]
+    if fit.status == "offload" and fit.gpu_layers is not None:
+        word += f" ({fit.gpu_layers} layers on the GPU)"
+    interval = Cell(text="–") if low is None or high is None else Cell(text=f"{_gib(low)}–{_gib(high)} GiB", sort=high)
     return row(
-        fit["model"],
-        backend_title(fit["backend"]),
-        code(fit["quant"]),
-        _gib_cell(memory.get("total")),
-        Cell(text=f"{_gib(low)}–{_gib(high)} GiB", sort=high)
-        if low is not None and high is not None
-        else Cell(text="–"),
-        _gib_cell(memory.get("available")),
+        fit.model,
+        backend_title(fit.backend),
+        code(fit.quant),
+        _gib_cell(memory.total if memory else None),
+        interval,
+        _gib_cell(memory.available if memory else None),
         Cell(text=word, mark=mark),
-        number(context, 0) if context else Cell(text="–"),
+        number(fit.max_context, 0),
+        fit.why,
     )
 
 
 def _interval(fit: FitRow) -> tuple[float | None, float | None]:
-    bounds = (fit.get("interval_mib") or {}).get("total")
+    bounds = (fit.interval_mib or {}).get("total")
     return (bounds[0], bounds[1]) if bounds else (None, None)
 
 
@@ -117,35 +129,28 @@ def _gib_cell(mib: float | None) -> Cell:
 
 
 def _memory_basis(fits: tuple[FitRow, ...]) -> str:
-    settings = {(fit["context"], fit["concurrency"]) for fit in fits}
-    one = next(iter(settings))
+    settings = {(fit.context, fit.concurrency) for fit in fits}
+    context, users = next(iter(settings))
     stated = (
-        f" Context {one[0]} tokens, {one[1]} at a time." if len(settings) == 1 else " Context and users: see the terms."
+        f" Context {context} tokens, {users} at a time." if len(settings) == 1 else " Context and users: see the terms."
     )
-    bases = sorted({fit.get("basis", "calculated") for fit in fits})
+    bases = sorted({fit.basis for fit in fits})
     return f"Needed: {' and '.join(bases)}, with its interval. Available: read or stated.{stated}"
 
 
 def _terms(fits: tuple[FitRow, ...]) -> Table:
-    names = ("weights", "kv", "recurrent_state", "compute", "overhead", "total")
-    used = [name for name in names if any(fit["memory_mib"].get(name) for fit in fits)]
-    titles = {"kv": "KV cache", "recurrent_state": "Recurrent state"}
-    heads = [
-        "Model",
-        "Backend",
-        "#Context",
-        "#At a time",
-        *(f"#{titles.get(name, name.capitalize())}" for name in used),
-    ]
+    summed = [(fit, fit.memory_mib) for fit in fits if fit.memory_mib is not None]
+    used = [(name, title) for name, title in _TERMS if any(getattr(terms, name) for _, terms in summed)]
+    heads = ["Model", "Backend", "#Context", "#At a time", *(f"#{title}" for _, title in used)]
     rows = [
         row(
-            f"{fit['model']} {fit['quant']}",
-            backend_title(fit["backend"]),
-            number(fit["context"], 0),
-            number(fit["concurrency"], 0),
-            *(number(fit["memory_mib"].get(name), 0) for name in used),
+            f"{fit.model} {fit.quant}",
+            backend_title(fit.backend),
+            number(fit.context, 0),
+            number(fit.concurrency, 0),
+            *(number(getattr(terms, name), 0) for name, _ in used),
         )
-        for fit in fits
+        for fit, terms in summed
     ]
     return table("Terms in MiB", heads, rows, "Calculated.")
 
@@ -153,8 +158,8 @@ def _terms(fits: tuple[FitRow, ...]) -> Table:
 def _assumptions(fits: tuple[FitRow, ...]) -> Table:
     grouped: dict[str, list[str]] = {}
     for fit in fits:
-        for text in fit.get("assumptions", ()):
-            grouped.setdefault(text, []).append(f"{fit['model']} {backend_title(fit['backend'])}")
+        for text in fit.assumptions:
+            grouped.setdefault(text, []).append(f"{fit.model} {backend_title(fit.backend)}")
     everywhere = len(fits)
     rows = [
         row(text, "all rows" if len(where) >= everywhere else ", ".join(dict.fromkeys(where)))
@@ -166,26 +171,23 @@ def _assumptions(fits: tuple[FitRow, ...]) -> Table:
 def _bars(fits: tuple[FitRow, ...]) -> Bars:
     bars = []
     for fit in fits:
-        total, (low, high) = fit["memory_mib"].get("total"), _interval(fit)
-        if total is None:
+        terms, (low, high) = fit.memory_mib, _interval(fit)
+        if terms is None:
             continue
-        available = fit["memory_mib"].get("available")
         bars.append(
             Bar(
-                label=f"{fit['model']} · {backend_title(fit['backend'])} {fit['quant']}",
-                value=round(total / 1024, 2),
-                low=round((total if low is None else low) / 1024, 2),
-                high=round((total if high is None else high) / 1024, 2),
-                limit=None if available is None else round(available / 1024, 2),
-                mark=FIT_WORDS[fit["status"]][0],
+                label=f"{fit.model} · {backend_title(fit.backend)} {fit.quant}",
+                value=round(terms.total / 1024, 2),
+                low=round((terms.total if low is None else low) / 1024, 2),
+                high=round((terms.total if high is None else high) / 1024, 2),
+                limit=round(terms.available / 1024, 2),
+                mark=FIT_WORDS[fit.status][0],
             )
         )
-    fitting = sum(fit["status"] in ("fits", "tight") for fit in fits)
-    limit = fits[0]["memory_mib"].get("available")
-    against = f" against {gib(limit)}" if limit is not None else ""
+    fitting = sum(fit.status in ("fits", "tight") for fit in fits)
     return Bars(
         title="Memory needed, per model and backend",
         unit="GiB",
-        says=f"{fitting} of {len(fits)} combinations fit{against}; the table above has the figures.",
+        says=f"{fitting} of {len(fits)} combinations fit; the table above has the figures.",
         bars=tuple(bars),
     )

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import shlex
+from collections.abc import Sequence
 
-from envcheck.schema.report import Action, CheckDocument, FitRow
+from envcheck.schema.describe import backend_title, listed
+from envcheck.schema.fit import FitRow
+from envcheck.schema.report import Action, CheckDocument
 from envcheck.schema.snapshot import Snapshot
 from envcheck.schema.verdict import CHAIN, Judgement, Remedy, Verdict
 
@@ -21,34 +24,43 @@ def check_document(snapshot: Snapshot, judgement: Judgement, fits: Sequence[FitR
         backends=judgement.backends,
         verdicts=judgement.verdicts,
         fit=tuple(fits),
-        first=first_action(judgement.verdicts),
+        first=first_action(judgement),
     )
 
 
-def first_action(verdicts: Iterable[Verdict]) -> Action | None:
-    """What to do first: the remedy of the most decisive broken verdict, None when no remedy is known or needed."""
-    return next(iter(actions(verdicts)), None)
+def first_action(judgement: Judgement) -> Action | None:
+    """What to do first: prove what is ready, else the most useful remedy; None when no remedy is known or needed."""
+    ready = [name for name, state in judgement.backends.items() if state.status == "ready"]
+    if ready:
+        titles = listed([backend_title(name) for name in ready])
+        command = shlex.join(["envcheck", "run", *(word for name in ready[:1] for word in ("--backend", name))])
+        return Action(says=f"Prove with real prompts what is ready ({titles}).", commands=(command,))
+    return next(iter(actions(judgement)), None)
 
 
-def actions(verdicts: Iterable[Verdict]) -> tuple[Action, ...]:
-    """Every remedy once, most decisive first.
+def actions(judgement: Judgement) -> tuple[Action, ...]:
+    """Every remedy once, most useful first.
 
-    Order: what blocks before what warns, then what helps the most backends (the machine concerns all), then the
-    smaller risk, then the earlier link of the chain. One remedy that several verdicts share is one action.
+    What blocks comes before what warns. Where a backend can run after safe steps, safe steps come first; where none
+    can, what helps the most backends does (the machine concerns all). Then the earlier link of the chain. One remedy
+    that several verdicts share is one action.
     """
     groups: dict[tuple[str, tuple[str, ...]], list[Verdict]] = {}
-    for verdict in verdicts:
+    for verdict in judgement.verdicts:
         if verdict.remedy is not None and verdict.status in ("not_met", "warning", "unknown"):
             groups.setdefault((verdict.remedy.says, verdict.remedy.commands), []).append(verdict)
-    ordered = sorted(groups.values(), key=_urgency)
+    stuck = all(state.status in ("blocked", "unknown") for state in judgement.backends.values())
+    ordered = sorted(groups.values(), key=lambda group: _urgency(group, stuck=stuck))
     return tuple(_action(group) for group in ordered)
 
 
-def _urgency(group: list[Verdict]) -> tuple[int, int, int, int]:
+def _urgency(group: list[Verdict], *, stuck: bool) -> tuple[int, int, int, int]:
     weight = min(_WEIGHT[v.severity] if v.status == "not_met" else 1 + _WEIGHT[v.severity] for v in group)
     backends = {v.backend for v in group}
     breadth = _ALL_BACKENDS if "machine" in backends else len(backends)
-    return weight, -breadth, min(_RISK[_remedy(v).risk] for v in group), min(CHAIN.index(v.link) for v in group)
+    risk = min(_RISK[_remedy(v).risk] for v in group)
+    middle = (-breadth, risk) if stuck else (risk, -breadth)
+    return weight, *middle, min(CHAIN.index(v.link) for v in group)
 
 
 def _action(group: list[Verdict]) -> Action:

@@ -67,17 +67,19 @@ def _status(verdict: Verdict) -> tuple[Mark, str]:
 
 
 def label(verdict: Verdict, peers: Sequence[Verdict] = ()) -> str:
-    """A requirement's name for a person, from its id: "vllm.gpu.compute_capability" → "GPU compute capability".
+    """A requirement's name for a person: its title, or its id in words ("vllm.gpu.kernels" → "GPU kernels").
 
     Two peers that would read alike keep the whole id.
     """
-    text = _words(verdict.id)
-    alike = [peer for peer in peers if peer.id != verdict.id and _words(peer.id) == text]
+    text = _words(verdict)
+    alike = [peer for peer in peers if peer.id != verdict.id and _words(peer) == text]
     return verdict.id if alike else text
 
 
-def _words(verdict_id: str) -> str:
-    tail = verdict_id.split(".", 1)[-1]
+def _words(verdict: Verdict) -> str:
+    if verdict.title:
+        return verdict.title
+    tail = verdict.id.removeprefix(f"{verdict.backend}.")
     words = [_ACRONYMS.get(word.lower(), word) for word in tail.replace(".", " ").replace("_", " ").split()]
     text = " ".join(words)
     return text[:1].upper() + text[1:] if words and words[0].islower() and words[0] not in _ACRONYMS.values() else text

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from envcheck.compose._cells import STATE_WORDS, row, table
-from envcheck.compose.checked import actions
+from envcheck.compose.checked import first_action
 from envcheck.schema.blocks import Block, Cell, Commands, Note, Section
 from envcheck.schema.describe import (
     backend_title,
@@ -37,7 +37,7 @@ def outcome(subject: Subject) -> Outcome:
     states = [state.status for state in subject.judgement.backends.values()]
     readiness: Readiness = next((status for status in _ORDER if status in states), "unknown")
     proofs = proven_runs(subject)
-    first = next(iter(actions(subject.judgement.verdicts)), None)
+    first = first_action(subject.judgement)
     missing = _missing(subject)
     return Outcome(
         readiness=readiness,

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 
 from envcheck.schema.blocks import Block, Cell, Column, Commands, Mark, Note, Paragraph, Section, Table
 from envcheck.schema.describe import backend_title, gib, machine_line
-from envcheck.schema.report import CheckDocument, FitRow
+from envcheck.schema.fit import FitRow
+from envcheck.schema.report import CheckDocument
 from envcheck.schema.verdict import Verdict
 
 STATE_MARK: dict[str, Mark] = {
@@ -78,22 +79,21 @@ def _says(verdict: Verdict) -> str:
 
 
 def _fits(rows: tuple[FitRow, ...]) -> Table:
-    heads = ("Model", "Backend", "Weights as", "Fits", "Needed", "Available", "Decode (tokens/s)")
+    heads = ("Model", "Backend", "Weights as", "Fits", "Needed", "Available", "Decode (tokens/s)", "Why")
     return _table("Models", heads, [_fit(row) for row in rows])
 
 
 def _fit(row: FitRow) -> tuple[Cell, ...]:
-    memory = row["memory_mib"]
-    decode = (row.get("speed") or {}).get("decode_tps") or {}
-    speed = f"{decode['low']:.0f}–{decode['high']:.0f}" if decode.get("low") is not None else "–"
+    memory, decode = row.memory_mib, row.speed.decode_tps if row.speed else None
     return (
-        Cell(text=row["model"]),
-        Cell(text=backend_title(row["backend"])),
-        Cell(text=row["quant"], code=True),
-        Cell(text=_words(row["status"]), mark=FIT_MARK[row["status"]]),
-        Cell(text=gib(memory["total"]) if memory.get("total") is not None else "–"),
-        Cell(text=gib(memory["available"]) if memory.get("available") is not None else "–"),
-        Cell(text=speed),
+        Cell(text=row.model),
+        Cell(text=backend_title(row.backend)),
+        Cell(text=row.quant, code=True),
+        Cell(text=_words(row.status), mark=FIT_MARK[row.status]),
+        Cell(text=gib(memory.total) if memory else "–"),
+        Cell(text=gib(memory.available) if memory else "–"),
+        Cell(text=f"{decode.low:.0f}–{decode.high:.0f}" if decode else "–"),
+        Cell(text=row.why),
     )
 
 

@@ -34,11 +34,15 @@ _LINK = re.compile(r"https://[^\s<>\"'`|\\()]+")
 _WORD_JOINER = "\u2060"
 
 
-def escaped(text: str) -> str:
-    """One line of text whose every character is shown: no markup, link, mention or HTML comes to life."""
+def escaped(text: str, *, in_link: bool = False) -> str:
+    """One line of text whose every character is shown: no markup, link, mention or HTML comes to life.
+
+    Inside a link of ours an address cannot become a second one, so it stays as it is.
+    """
     text = _SPECIAL.sub(lambda found: "\\" + found[0], inert(text))
     text = _LINE_START.sub(lambda m: f"{m[2]}\\{m[3]}" if m[2] else "\\" + m[0], text)
-    text = _AUTOLINK.sub(lambda found: found[0] + _WORD_JOINER, text)
+    if not in_link:
+        text = _AUTOLINK.sub(lambda found: found[0] + _WORD_JOINER, text)
     return _MENTION.sub("@" + _WORD_JOINER, text)
 
 
@@ -58,8 +62,9 @@ def code_span(text: str, *, in_table: bool = False) -> str:
 
 def cell(value: Cell, *, in_table: bool = False) -> str:
     """A cell with its mark; a link only to an https address or a part of this document."""
-    text = code_span(value.text, in_table=in_table) if value.code else escaped(value.text)
-    if text and (_LINK.fullmatch(value.link) or re.fullmatch(r"#[a-z0-9-]+", value.link)):
+    linked = bool(value.text) and bool(_LINK.fullmatch(value.link) or re.fullmatch(r"#[a-z0-9-]+", value.link))
+    text = code_span(value.text, in_table=in_table) if value.code else escaped(value.text, in_link=linked)
+    if linked:
         text = f"[{text}]({value.link})"
     return f"{MARKS[value.mark]} {text}".rstrip() if value.mark else text
 

@@ -109,6 +109,6 @@ def _pieces(word: str, width: int) -> list[str]:
 def indented(text: str, first: str, style: Style, *, rest: str | None = None) -> list[str]:
     """`text` wrapped behind the prefix `first`; following lines start with `rest` (default: blanks of its width)."""
     rest = " " * width_of(first) if rest is None else rest
-    width = max(max(style.width, MIN_WIDTH) - width_of(first), 8)
+    width = max(max(style.width, MIN_WIDTH) - max(width_of(first), width_of(rest)), 8)
     lines = wrap(shown(inert(text), style), width)
     return [first + lines[0], *(rest + line for line in lines[1:])]

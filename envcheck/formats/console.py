@@ -19,8 +19,9 @@ from envcheck.formats._text import (
 )
 from envcheck.schema.blocks import Mark
 from envcheck.schema.describe import gib, machine_line
+from envcheck.schema.fit import FitRow
 from envcheck.schema.format import Format, Style
-from envcheck.schema.report import Action, CheckDocument, FitRow, Report
+from envcheck.schema.report import Action, CheckDocument, Report
 from envcheck.schema.verdict import BackendState, Status, Verdict
 
 STATE_MARK: dict[str, Mark] = {
@@ -121,10 +122,10 @@ def _wide_backend(name: str, state: BackendState, links: dict[str, str], widest:
 
 def fit_lines(rows: tuple[FitRow, ...], style: Style) -> list[str]:
     """A matrix of models against backends with their quantizations; a list where the terminal is too narrow for it."""
-    columns = list(dict.fromkeys((row["backend"], row["quant"]) for row in rows))
-    cells = {(row["model"], row["backend"], row["quant"]): row for row in rows}
+    columns = list(dict.fromkeys((row.backend, row.quant) for row in rows))
+    cells = {(row.model, row.backend, row.quant): row for row in rows}
     table = [["memory", *(shown(inert(f"{backend} {quant}"), style) for backend, quant in columns)]]
-    for model in dict.fromkeys(row["model"] for row in rows):
+    for model in dict.fromkeys(row.model for row in rows):
         found = [cells.get((model, *column)) for column in columns]
         table.append([shown(inert(model), style), *(_fit_text(row, style) if row else "" for row in found)])
     widths = [max(width_of(line[i]) for line in table) for i in range(len(table[0]))]
@@ -133,16 +134,14 @@ def fit_lines(rows: tuple[FitRow, ...], style: Style) -> list[str]:
     return [
         line
         for row in rows
-        for line in indented(
-            f"{row['model']} {row['backend']} {row['quant']}: {_fit_text(row, style)}", "", style, rest="  "
-        )
+        for line in indented(f"{row.model} {row.backend} {row.quant}: {_fit_text(row, style)}", "", style, rest="  ")
     ]
 
 
 def _fit_text(row: FitRow, style: Style) -> str:
-    total = row["memory_mib"].get("total")
-    sign = (MARKS if style.unicode else ASCII_MARKS)[FIT_MARK[row["status"]]]
-    word = "" if row["status"] in ("fits", "no") else f"{row['status']} "
+    total = row.memory_mib.total if row.memory_mib else None
+    sign = (MARKS if style.unicode else ASCII_MARKS)[FIT_MARK[row.status]]
+    word = "" if row.status in ("fits", "no") else f"{row.status} "
     return f"{sign} {word}{gib(total) if total is not None else ''}".rstrip()
 
 

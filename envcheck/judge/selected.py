@@ -31,9 +31,11 @@ def _packages(facts: WheelFacts) -> tuple[PackageRequirement, ...]:
             found.append(
                 PackageRequirement(
                     group=group.name,
+                    title=group.title,
                     name=row.name,
                     required=f">={row.required}",
                     recommended=f">={recommended}",
+                    python=row.python if recommended == row.recommended else "",
                     says=f"newest that runs here: {torch.version}" if row.name == "torch" and torch else row.note,
                     source=row.source,
                     checked=row.checked,

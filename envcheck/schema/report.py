@@ -6,19 +6,17 @@ Both are complete: a format lays them out and decides nothing. JSON of either, d
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 from envcheck.schema.blocks import Section
 from envcheck.schema.facts import Record
+from envcheck.schema.fit import FitRow
 from envcheck.schema.plan import Plan
 from envcheck.schema.run import Validation
 from envcheck.schema.snapshot import Snapshot
 from envcheck.schema.verdict import BackendState, Judgement, Readiness, Verdict
 
 SCHEMA_VERSION = "1"
-
-FitRow = dict[str, Any]
-"""One row of `envcheck fit`, in the shape of its JSON."""
 
 
 class Action(Record, omit_defaults=False):
@@ -45,16 +43,18 @@ class CheckDocument(Record, kw_only=True, omit_defaults=False):
     """What to do first; None when nothing needs doing or nothing known would help."""
 
 
-PackageGroup = Literal["core_ml", "web", "vector_db", "data"]
-
-
 class PackageRequirement(Record, kw_only=True):
-    """A row of the package table: what is needed and what is advised, as PEP 440 specifiers (">=2.0")."""
+    """A package of a group: what is needed and what is advised, as PEP 440 specifiers (">=2.0")."""
 
-    group: PackageGroup
+    group: str
+    """Name of the group, "core_ml"."""
+    title: str = ""
+    """The group's title for a person."""
     name: str
     required: str
     recommended: str = ""
+    python: str = ""
+    """Python versions that the recommended one needs (">=3.11")."""
     says: str = ""
     source: str
     checked: str

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from envcheck.schema.facts import Absent, Known, Observation, Unknown
+from envcheck.schema.fit import Band, FitRow, MemoryTerms, SpeedBands, Status
 from envcheck.schema.snapshot import (
     Amd,
     Apple,
@@ -114,7 +115,7 @@ def titan_judgement() -> Judgement:
                 why="Compute capability 7.0 is below the 7.5 that current vLLM wheels are built for.",
                 first_broken="vllm.gpu.compute_capability",
             ),
-            "llamacpp": BackendState(status="ready", why="Every requirement is met."),
+            "llama.cpp": BackendState(status="ready", why="Every requirement is met."),
         },
         verdicts=(
             verdict("machine.gpu.present", link="device", expected="a GPU", actual="NVIDIA TITAN V"),
@@ -169,56 +170,41 @@ def titan_judgement() -> Judgement:
                 actual="20 GiB",
                 remedy=Remedy(says="Free 30 GiB where models are kept."),
             ),
-            verdict("llamacpp.cpu", expected="AVX2", actual="avx2"),
+            verdict("llama.cpp.cpu", expected="AVX2", actual="avx2"),
         ),
     )
 
 
 def fit_row(
     model: str = "7B",
-    backend: str = "llamacpp",
+    backend: str = "llama.cpp",
     quant: str = "Q4_K_M",
-    status: str = "fits",
+    status: Status = "fits",
     total: float = 5200.0,
     **changes: Any,
-) -> dict[str, Any]:
-    """One row of `envcheck fit` in the shape of its JSON."""
+) -> FitRow:
+    """One row of `envcheck fit`."""
     available = changes.pop("available", 11500.0)
-    row: dict[str, Any] = {
-        "model": model,
-        "params_b": 7.6,
-        "backend": backend,
-        "quant": quant,
-        "context": 4096,
-        "concurrency": 1,
-        "status": status,
-        "memory_mib": {
-            "weights": total * 0.85,
-            "kv": total * 0.05,
-            "recurrent_state": 0.0,
-            "compute": total * 0.06,
-            "overhead": total * 0.04,
-            "total": total,
-            "available": available,
-            "headroom": available - total,
-        },
-        "interval_mib": {"total": [total * 0.97, total * 1.05]},
-        "max_context": 32768,
-        "max_concurrency": 4,
-        "gpu_layers": 29,
-        "speed": {
-            "decode_tps": {"value": 70.0, "low": 55.0, "high": 90.0},
-            "prefill_tps": {"value": 1500.0, "low": 900.0, "high": 2200.0},
-            "ttft_ms": {"value": 340.0, "low": 230.0, "high": 570.0},
-        },
+    fields: dict[str, Any] = {
+        "model": model, "params_b": 7.6, "backend": backend, "quant": quant, "context": 4096, "concurrency": 1,
+        "status": status, "why": f"{total:.0f} of {available:.0f} MiB",
+        "memory_mib": MemoryTerms(
+            weights=total * 0.85, kv=total * 0.05, recurrent_state=0.0, compute=total * 0.06, overhead=total * 0.04,
+            total=total, available=available, headroom=available - total,
+        ),
+        "interval_mib": {"total": (total * 0.97, total * 1.05)},
+        "max_context": 32768, "max_concurrency": 4, "gpu_layers": 29,
+        "speed": SpeedBands(
+            decode_tps=Band(value=70.0, low=55.0, high=90.0), prefill_tps=Band(value=1500.0, low=900.0, high=2200.0),
+            ttft_ms=Band(value=340.0, low=230.0, high=570.0),
+        ),
         "command": f"llama-server -m {model}.gguf -c 4096 -ngl 99",
-        "assumptions": ["flash attention on"],
-        "basis": "calculated",
-    }
-    return {**row, **changes}
+        "assumptions": ("flash attention on",), "basis": "calculated", "devices": 1,
+    }  # fmt: skip
+    return FitRow(**{**fields, **changes})
 
 
-def titan_fits() -> tuple[dict[str, Any], ...]:
+def titan_fits() -> tuple[FitRow, ...]:
     """Fits of four sizes in two backends on 12 GiB."""
     return (
         fit_row("3B", total=2600.0),

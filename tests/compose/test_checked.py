@@ -7,10 +7,16 @@ import msgspec
 from envcheck.compose.checked import actions, check_document, first_action
 from envcheck.formats import render
 from envcheck.schema.report import CheckDocument
-from envcheck.schema.verdict import Remedy
+from envcheck.schema.verdict import BackendState, Judgement, Readiness, Remedy, Verdict
 from tests.compose.fixtures import titan_fits, titan_judgement, titan_v, verdict
 
 FIX = Remedy(says="Do it.", commands=("do it",))
+DRIVER = Remedy(says="Update the driver.", risk="restart", needs_root=True)
+
+
+def judged(state: Readiness, *verdicts: Verdict) -> Judgement:
+    """A judgement with one backend in `state`."""
+    return Judgement(worst="not_met", backends={"vllm": BackendState(status=state, why="…")}, verdicts=verdicts)
 
 
 def test_json_holds_the_promised_keys_and_comes_back_identical() -> None:
@@ -25,26 +31,37 @@ def test_blockers_come_before_warnings_and_many_backends_before_one() -> None:
     one = Remedy(says="Helps one.")
     warned = Remedy(says="Only a warning.")
     found = actions(
-        [
+        judged(
+            "blocked",
             verdict("machine.a", "warning", severity="warning", remedy=warned),
             verdict("vllm.a", "not_met", remedy=one),
             verdict("ollama.a", "not_met", remedy=FIX),
             verdict("sglang.a", "not_met", remedy=FIX),
-        ]
+        )
     )
     assert [a.says for a in found] == ["Do it.", "Helps one.", "Only a warning."]
     assert found[0].serves == ("ollama.a", "sglang.a")
 
 
-def test_what_concerns_the_machine_comes_first() -> None:
-    driver = Remedy(says="Update the driver.", risk="restart", needs_root=True)
-    found = first_action(
-        [verdict("vllm.a", "not_met", remedy=FIX), verdict("machine.d", "not_met", link="driver", remedy=driver)]
+def test_what_concerns_the_machine_comes_first_where_nothing_runs() -> None:
+    verdicts = (
+        verdict("vllm.a", "not_met", remedy=FIX),
+        verdict("machine.d", "not_met", link="driver", remedy=DRIVER),
     )
+    stuck = first_action(judged("blocked", *verdicts))
+    assert stuck is not None
+    assert (stuck.says, stuck.needs_root) == ("Update the driver.", True)
+    safe = first_action(judged("ready_after_install", *verdicts))
+    assert safe is not None
+    assert safe.says == "Do it."
+
+
+def test_what_is_ready_is_proved_first() -> None:
+    found = first_action(judged("ready", verdict("ollama.a", "not_met", remedy=FIX)))
     assert found is not None
-    assert found.says == "Update the driver."
-    assert found.needs_root
+    assert found.commands == ("envcheck run --backend vllm",)
 
 
 def test_met_skipped_and_waived_verdicts_ask_for_nothing() -> None:
-    assert first_action([verdict("a.b", status, remedy=FIX) for status in ("met", "skipped", "waived")]) is None
+    verdicts = [verdict("a.b", status, remedy=FIX) for status in ("met", "skipped", "waived")]
+    assert first_action(judged("blocked", *verdicts)) is None

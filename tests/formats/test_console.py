@@ -36,9 +36,9 @@ def test_a_person_finds_machine_states_reasons_and_the_first_thing_to_do(documen
     text = render(document, "console", Style(width=120))
     assert text.startswith("NVIDIA TITAN V, 12 GiB")
     assert re.search(r"^✘ vllm +blocked +Compute capability 7\.0", text, re.MULTILINE)
-    assert re.search(r"^✔ llamacpp +ready", text, re.MULTILINE)
+    assert re.search(r"^✔ llama\.cpp +ready", text, re.MULTILINE)
     assert "first broken link: device (vllm.gpu.compute_capability)" in text
-    assert "Do first: Install PyTorch 2.10.0" in text
+    assert "Do first: Prove with real prompts what is ready (llama.cpp)." in text
     assert "3 not met" in text
 
 

@@ -1,0 +1,194 @@
+"""What was really run, prompt by prompt, with the answers and what was predicted."""
+
+from __future__ import annotations
+
+from envcheck.compose._cells import code, number, row, table
+from envcheck.compose.overview import slug
+from envcheck.schema.blocks import Block, Cell, Fold, Mark, Note, Paragraph, Part, Section, Span, Timeline
+from envcheck.schema.describe import backend_title
+from envcheck.schema.report import Subject
+from envcheck.schema.run import Answer, ComputeRun, PromptRun, Reconciled, Run, RunStatus
+
+_STATUS: dict[RunStatus, Mark] = {"passed": "good", "degraded": "caution", "failed": "bad", "skipped": "skipped"}
+_ANSWER: dict[Answer, tuple[Mark, str]] = {
+    "right": ("good", "right"),
+    "wrong": ("caution", "answered, wrong"),
+    "refused": ("caution", "answered, refused"),
+    "empty": ("bad", "empty"),
+    "looping": ("caution", "answered, looping"),
+    "not_judged": ("skipped", "not judged"),
+}
+
+
+def measured_section(subject: Subject) -> Section:
+    """One part per run, then the arithmetic. Where nothing was run, what is unknown and how to find it out."""
+    validation = subject.validation
+    if validation is None or not (validation.runs or validation.compute):
+        where = "on that machine" if subject.snapshot.origin != "machine" else "on this machine"
+        text = (
+            "Nothing was run. Unknown are: whether a backend answers, on which device its layers run, how fast and in "
+            f"how much memory. envcheck run {where} finds out."
+        )
+        return Section(id="measured", title="Measured results", blocks=(Note(text=text, mark="unknown"),))
+    blocks: list[Block] = []
+    if validation.interrupted:
+        blocks.append(Note(text="The validation was interrupted: what follows is what had finished.", mark="caution"))
+    blocks += [_run(run, number) for number, run in enumerate(validation.runs, start=1)]
+    if validation.compute:
+        blocks.append(_compute(validation.compute))
+    return Section(id="measured", title="Measured results", blocks=tuple(blocks))
+
+
+def _run(run: Run, position: int) -> Part:
+    device = f"on {run.device_used}"
+    if run.device_used != run.device_expected:
+        device += f" (expected: {run.device_expected})"
+    engine = f" by {run.engine}" if run.engine else ""
+    blocks: list[Block] = [Note(text=f"{run.status}: {run.why} Ran{engine} {device}.", mark=_STATUS[run.status])]
+    if run.is_fallback:
+        text = "This is envcheck's embedded default: it proves the way of measuring and this CPU, not another backend."
+        blocks.append(Paragraph(text=text))
+    if run.prompts:
+        blocks.append(_prompts(run))
+        answers = tuple(_answer(prompt) for prompt in run.prompts if prompt.answer_text or prompt.why or prompt.error)
+        if answers:
+            blocks.append(
+                Fold(title="The answers", blocks=(table("Answers", ["Workload", "Answer", "Judged"], answers),))
+            )
+        timeline = _timeline(run)
+        if timeline:
+            blocks.append(timeline)
+    if run.reconciled:
+        blocks.append(_reconciled(run.reconciled))
+    blocks += _details(run)
+    title = f"{backend_title(run.backend)} with {run.model}"
+    return Part(id=f"run-{position}-{slug(run.backend)}", title=title, blocks=tuple(blocks))
+
+
+def _prompts(run: Run) -> Block:
+    vram = any(prompt.vram_mib is not None for prompt in run.prompts)
+    heads = [
+        "Workload",
+        "Answer",
+        "#Tokens in",
+        "#Tokens out",
+        "#TTFT, ms",
+        "#TPOT, ms",
+        "#E2E, ms",
+        "#Decode, tokens/s",
+        "#RAM, MiB",
+    ]
+    rows = [_prompt(prompt, vram=vram) for prompt in run.prompts]
+    return table(
+        "Prompts",
+        [*heads, *(["#VRAM, MiB"] if vram else [])],
+        rows,
+        "Measured on the client's clock, one request at a time.",
+    )
+
+
+def _prompt(prompt: PromptRun, *, vram: bool) -> tuple[Cell, ...]:
+    mark, word = _ANSWER[prompt.answer]
+    if prompt.error:
+        mark, word = "bad", "no answer"
+    cells: list[Cell | str] = [
+        prompt.kind.replace("_", " "),
+        Cell(text=word, mark=mark),
+        number(prompt.prompt_tokens, 0),
+        number(prompt.output_tokens, 0),
+        number(prompt.ttft_ms, 0),
+        number(prompt.tpot_ms),
+        number(prompt.e2e_ms, 0),
+        number(prompt.decode_tps),
+        number(prompt.ram_mib, 0),
+    ]
+    return row(*cells, *([number(prompt.vram_mib, 0)] if vram else []))
+
+
+def _answer(prompt: PromptRun) -> tuple[Cell, ...]:
+    text = prompt.answer_text if len(prompt.answer_text) <= 600 else prompt.answer_text[:600] + " […]"
+    return row(prompt.kind.replace("_", " "), code(text) if text else "–", prompt.error or prompt.why or "–")
+
+
+def _timeline(run: Run) -> Timeline | None:
+    spans, clock = [], 0.0
+    if run.load_ms:
+        spans.append(Span(label="load", start=0.0, end=run.load_ms / 1000))
+        clock = run.load_ms / 1000
+    for prompt in run.prompts:
+        if prompt.e2e_ms is None:
+            continue
+        first = clock + (prompt.ttft_ms or 0.0) / 1000
+        end = clock + prompt.e2e_ms / 1000
+        spans += [
+            Span(label=f"{prompt.kind.replace('_', ' ')}: first token", start=clock, end=first, mark="caution"),
+            Span(label=f"{prompt.kind.replace('_', ' ')}: decode", start=first, end=end, mark="good"),
+        ]
+        clock = end
+    if not spans:
+        return None
+    says = (
+        f"Loading and {len(run.prompts)} prompts took {clock:.1f} s of measured time, pauses between prompts left out."
+    )
+    return Timeline(title="Timeline of the run", says=says, spans=tuple(spans))
+
+
+def _reconciled(found: tuple[Reconciled, ...]) -> Block:
+    rows = [
+        row(
+            f"{item.quantity}, {item.unit}",
+            _predicted(item),
+            number(item.backend_says),
+            number(item.measured),
+            item.says or "–",
+        )
+        for item in found
+    ]
+    heads = ["Quantity", "Predicted", "#The engine says", "#Measured", "Reading"]
+    return table(
+        "Prediction against measurement",
+        heads,
+        rows,
+        "Predicted: calculated. The engine's own figure and ours: measured.",
+    )
+
+
+def _predicted(item: Reconciled) -> Cell:
+    if item.predicted is None:
+        return Cell(text="–")
+    if item.predicted_low is None or item.predicted_high is None:
+        return number(item.predicted)
+    return Cell(text=f"{item.predicted:.1f} ({item.predicted_low:.1f}–{item.predicted_high:.1f})", sort=item.predicted)
+
+
+def _details(run: Run) -> list[Block]:
+    rows = [
+        row(name.replace("_", " "), f"{value:,.0f} MiB".replace(",", " ")) for name, value in run.memory_mib.items()
+    ]
+    rows += [
+        row(name, f"{ms / 1000:.2f} s")
+        for name, ms in (("load", run.load_ms), ("unload", run.unload_ms))
+        if ms is not None
+    ]
+    rows += [row(name.replace("_", " "), value) for name, value in run.settings.items()]
+    return (
+        [Fold(title="Memory, times and settings", blocks=(table("Settings", ["What", "Value"], rows),))] if rows else []
+    )
+
+
+def _compute(found: tuple[ComputeRun, ...]) -> Part:
+    rows = [
+        row(
+            code(item.id), item.device or "–", Cell(text=item.status, mark=_STATUS[item.status]), _error(item),
+            number(item.tflops), number(item.bandwidth_gbs), item.says or "–",
+        )
+        for item in found
+    ]  # fmt: skip
+    heads = ["Computation", "Device", "Status", "Error against bound", "#TFLOP/s", "#GB/s", "Reading"]
+    return Part(id="compute", title="Arithmetic", blocks=(table("Arithmetic", heads, rows, "Measured."),))
+
+
+def _error(item: ComputeRun) -> str:
+    if item.error is None:
+        return "–"
+    return f"{item.error:.2g}" + (f" ≤ {item.bound:.2g}" if item.bound is not None and item.error <= item.bound else "")

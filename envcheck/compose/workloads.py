@@ -1,0 +1,43 @@
+"""The workloads every plan uses, read from the table of prompts that validation sends."""
+
+from __future__ import annotations
+
+import tomllib
+from functools import lru_cache
+from typing import Any
+
+from envcheck.resources import folder
+from envcheck.schema.facts import Record
+
+
+class Workload(Record):
+    """One prompt of the validation, as a report speaks of it."""
+
+    id: str
+    kind: str
+    text: str
+    max_tokens: int
+    tells: str
+    cannot_tell: str = ""
+
+
+@lru_cache(maxsize=1)
+def workloads() -> tuple[Workload, ...]:
+    """The prompts of `requirements_matrix/prompts.toml`, in the order they are sent."""
+    with (folder("requirements_matrix") / "prompts.toml").open("rb") as file:
+        rows: list[dict[str, Any]] = tomllib.load(file)["row"]
+    return tuple(
+        Workload(
+            id=row["id"],
+            kind=row["kind"],
+            text=_shown(row.get("prompt") or row["completion"], row.get("document", "")),
+            max_tokens=row["max_tokens"],
+            tells=row.get("tells", ""),
+            cannot_tell=row.get("cannot_tell", ""),
+        )
+        for row in rows
+    )
+
+
+def _shown(text: str, document: str) -> str:
+    return " ".join(text.replace("{document}", f"[{document}]").split())

@@ -1,0 +1,106 @@
+"""Whether a model fits a machine in one backend: the row that `fit` prints, and the room a machine has. MiB throughout."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from envcheck.schema.facts import Record
+
+Status = Literal["fits", "tight", "offload", "no", "unknown"]
+"""fits: with room for the prediction's error · tight: only by the prediction itself · offload: with a part on the host ·
+no: not even so · unknown: a needed fact is missing."""
+
+Basis = Literal["measured", "calculated", "table"]
+DeviceKind = Literal["discrete", "integrated", "unified"]
+
+
+class Device(Record):
+    """One GPU as memory arithmetic sees it."""
+
+    index: int
+    name: str
+    vendor: str
+    kind: DeviceKind
+    total_mib: float
+    available_mib: float
+    """What a new process may take: the free memory where it is known, else the total less the driver's own share."""
+    compute_capability: str | None = None
+
+
+class Room(Record):
+    """The memory of a machine that a model may use."""
+
+    devices: tuple[Device, ...] = ()
+    ram_mib: float | None = None
+    """Host memory a new process may take (container limit respected); None: unknown."""
+    cores: int | None = None
+    gpus_unknown: str | None = None
+    """Why nobody could tell which GPUs there are; None: known, possibly none."""
+    assumptions: tuple[str, ...] = ()
+
+    @property
+    def shares_ram(self) -> bool:
+        """True when GPU memory and host memory are the same chips."""
+        return any(device.kind != "discrete" for device in self.devices)
+
+
+class MemoryTerms(Record):
+    """The sum, term by term, over all GPUs used (or host memory when none is)."""
+
+    weights: float
+    kv: float
+    recurrent_state: float
+    compute: float
+    overhead: float
+    """Driver context per process and device, communication buffers, graphs: what no allocation of the model explains."""
+    total: float
+    available: float
+    headroom: float
+
+
+class Band(Record):
+    """A figure and the range that covers eight of ten measured ones."""
+
+    value: float
+    low: float
+    high: float
+
+
+class SpeedBands(Record):
+    """Speed to expect of one request among `concurrency`."""
+
+    decode_tps: Band | None = None
+    prefill_tps: Band | None = None
+    ttft_ms: Band | None = None
+
+
+class FitRow(Record):
+    """One model in one backend with one quantization on one machine."""
+
+    model: str
+    params_b: float | None
+    backend: str
+    quant: str
+    context: int
+    """Tokens of one sequence."""
+    concurrency: int
+    status: Status
+    why: str
+    """One sentence: what decides."""
+    memory_mib: MemoryTerms | None
+    interval_mib: dict[str, tuple[float, float]] | None
+    max_context: int | None
+    """Largest context that still fits with this concurrency; None: not even the smallest, or unknown."""
+    max_concurrency: int | None
+    gpu_layers: int | None
+    """Repeating layers and output layer on GPUs, where the backend can split; None: does not apply."""
+    speed: SpeedBands | None
+    command: str | None
+    assumptions: tuple[str, ...]
+    basis: Basis
+    devices: int = 0
+    """GPUs used."""
+    host_mib: float = 0.0
+    """Weights and cache left in host memory."""
+    reserved_mib: float | None = None
+    """What the backend takes however little it needs (vLLM: utilization x total); None: only what it needs."""
