@@ -41,10 +41,15 @@ OFFLINE = {
 class Child:
     """A running program in its own session. Standard output arrives line by line with the time it was read."""
 
-    def __init__(self, argv: list[str], env: dict[str, str], *, label: str) -> None:
-        """Start `argv` with `env` and OFFLINE. Raises EnvcheckError where the system refuses to start it."""
+    def __init__(self, argv: list[str], env: dict[str, str], *, label: str, files: tuple[Path, ...] = ()) -> None:
+        """Start `argv` with `env` and OFFLINE in an empty folder of its own, with copies of `files`.
+
+        Raises EnvcheckError where the system refuses to start it.
+        """
         self.label = label
         self.folder = Path(tempfile.mkdtemp(prefix="envcheck-"))
+        for file in files:
+            shutil.copyfile(file, self.folder / file.name)
         self._log = self.folder / "engine.log"
         self._lines: queue.Queue[tuple[int, bytes] | None] = queue.Queue()
         try:

@@ -7,7 +7,7 @@ import http.client
 import re
 from typing import Any
 
-from envcheck.backends import _http, _openai
+from envcheck.backends import _exchange, _http, _openai
 from envcheck.schema.backend import DeviceWords, Exchange, Request
 
 
@@ -59,7 +59,7 @@ class LlamaServer:
     def ask(self, request: Request, limit_s: float, stall_s: float) -> Exchange:
         """One streamed answer; its prompt cache is off so that no prompt profits from another."""
         route, payload = _openai.body(request, self.model, {"cache_prompt": False})
-        return _openai.ask(self._to, "/v1" + route, payload, limit_s, stall_s)
+        return _exchange.ask(self._to, "/v1" + route, payload, limit_s, stall_s, None, _openai.events)
 
     def close(self) -> None:
         """Nothing to stop: it was running before."""
@@ -108,7 +108,7 @@ def device_words(log: str) -> DeviceWords:
         device=device,
         gpu_share=share,
         says="; ".join(" ".join(line.split()) for line in lines),
-        memory_mib={name: mib for name, mib in memory.items() if mib},
+        memory_mib={name: round(mib, 2) for name, mib in memory.items() if mib},
     )
 
 

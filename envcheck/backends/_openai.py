@@ -6,17 +6,13 @@ Shared by every backend that speaks it. Fields beyond the standard are taken whe
 
 from __future__ import annotations
 
-import http.client
 import json
-import time
-from collections.abc import Callable
 from typing import Any
 
 from envcheck.backends import _http
+from envcheck.backends._exchange import Read, count, figure
 from envcheck.backends._sse import Decoder
 from envcheck.schema.backend import Ended, EngineTimings, Exchange, Piece, Request
-
-Read = tuple[int, bytes]
 
 
 def body(request: Request, model: str, extra: dict[str, Any] | None = None) -> tuple[str, dict[str, Any]]:
@@ -34,78 +30,6 @@ def body(request: Request, model: str, extra: dict[str, Any] | None = None) -> t
         return "/completions", {**common, "prompt": request.completion}
     messages = [{"role": m.role, "content": m.content} for m in request.messages]
     return "/chat/completions", {**common, "messages": messages}
-
-
-def ask(
-    to: _http.Address,
-    route: str,
-    payload: dict[str, Any],
-    limit_s: float,
-    stall_s: float,
-    headers: dict[str, str] | None = None,
-    read_events: Callable[[list[Read], str], Exchange] | None = None,
-) -> Exchange:
-    """Send, collect raw reads with their clock, and make sense of them only after the last one.
-
-    `limit_s` bounds the whole answer and `stall_s` every silence in it. Whatever came before a fault is kept.
-    """
-    started = time.monotonic_ns()
-    reads: list[Read] = []
-    ended: Ended = "complete"
-    error = ""
-    content_type = ""
-    stream: _http.Stream | None = None
-    try:
-        stream = _http.Stream(to, route, payload, stall_s, headers or {})
-        started, content_type = stream.sent_ns, stream.content_type
-        ended, error = _collect(stream, reads, started + int(limit_s * 1e9), limit_s)
-    except KeyboardInterrupt:
-        ended, error = "interrupted", "interrupted by Ctrl-C"
-    except _http.Refused as refusal:
-        ended, error = "refused", f"the server answered {refusal}"
-    except TimeoutError:
-        ended, error = "stalled", f"nothing came for {stall_s:g} s"
-    except (OSError, http.client.HTTPException) as fault:
-        ended = "cut" if stream is not None else _before_answer(fault)
-        error = _fault_words(fault, answered=stream is not None)
-    finally:
-        if stream is not None:
-            stream.close()
-    exchange = (read_events or events)(reads, content_type)
-    return _merged(exchange, started, ended, error)
-
-
-def _collect(stream: _http.Stream, reads: list[Read], deadline_ns: int, limit_s: float) -> tuple[Ended, str]:
-    size = 0
-    for read in stream.reads():
-        reads.append(read)
-        size += len(read[1])
-        if size > _http.BODY_LIMIT:
-            return "too_long", f"the answer passed {_http.BODY_LIMIT // 2**20} MiB"
-        if read[0] > deadline_ns:
-            return "too_long", f"the answer took longer than {limit_s:g} s"
-    return "complete", ""
-
-
-def _before_answer(fault: Exception) -> Ended:
-    return (
-        "cut"
-        if isinstance(fault, http.client.HTTPException | ConnectionResetError | BrokenPipeError)
-        else "unreachable"
-    )
-
-
-def _fault_words(fault: Exception, *, answered: bool) -> str:
-    what = "the connection broke off in the middle of the answer" if answered else "the server could not be asked"
-    return f"{what} ({type(fault).__name__}{': ' + str(fault) if str(fault) else ''})"
-
-
-def _merged(exchange: Exchange, sent_ns: int, ended: Ended, error: str) -> Exchange:
-    """The transport's view joined with what the events themselves said; a transport fault outweighs."""
-    if ended == "complete" and exchange.ended != "complete":
-        ended, error = exchange.ended, exchange.error
-    fields = {name: getattr(exchange, name) for name in exchange.__struct_fields__}
-    return Exchange(**{**fields, "sent_ns": sent_ns, "ended": ended, "error": error or exchange.error})
 
 
 class _Seen:
@@ -201,24 +125,13 @@ def _exchange(seen: _Seen, *, streamed: bool) -> Exchange:
         ended=ended,
         pieces=tuple(seen.pieces),
         finish_reason=seen.finish_reason,
-        prompt_tokens=_count(seen.usage.get("prompt_tokens")),
-        cached_tokens=_count(details.get("cached_tokens")) if isinstance(details, dict) else None,
-        output_tokens=_count(seen.usage.get("completion_tokens")),
+        prompt_tokens=count(seen.usage.get("prompt_tokens")),
+        cached_tokens=count(details.get("cached_tokens")) if isinstance(details, dict) else None,
+        output_tokens=count(seen.usage.get("completion_tokens")),
         timings=seen.timings,
         error=error,
         oddities=tuple(oddities),
     )
-
-
-def _count(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
-
-
-def figure(value: object) -> float | None:
-    """A non-negative finite number, or None for anything else a server may send."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    return float(value) if 0 <= value < float("inf") else None
 
 
 def llama_timings(timings: dict[str, Any]) -> EngineTimings:

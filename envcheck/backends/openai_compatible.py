@@ -9,7 +9,7 @@ from __future__ import annotations
 import http.client
 from typing import TYPE_CHECKING
 
-from envcheck.backends import _http, _openai
+from envcheck.backends import _exchange, _http, _openai
 from envcheck.schema.backend import Candidate, DeviceWords, Exchange, Progress, Request
 from envcheck.schema.errors import EnvcheckError, InputError
 
@@ -41,7 +41,7 @@ class OpenAiEngine:
 
     def ask(self, request: Request, limit_s: float, stall_s: float) -> Exchange:
         route, payload = _openai.body(request, self.model)
-        return _openai.ask(self._to, route, payload, limit_s, stall_s, self._headers)
+        return _exchange.ask(self._to, route, payload, limit_s, stall_s, self._headers, _openai.events)
 
     def close(self) -> None:
         return

@@ -16,7 +16,12 @@ NOT_OFFERED = ("HTTP 404", "HTTP 405", "HTTP 501")
 
 def conclude(base: Run, engine: Engine, done: Sequence[PromptRun], asked: int, *, interrupted: bool) -> Run:
     """The finished run: status, reason, device and what it takes to repeat it."""
-    words = DeviceWords(device="unknown", says="not asked: the run was interrupted") if interrupted else engine.device()
+    vram = max((p.vram_mib for p in done if p.vram_mib is not None), default=None)
+    words = (
+        DeviceWords(device="unknown", says="not asked: the run was interrupted")
+        if interrupted
+        else placed(engine.device(), vram)
+    )
     status, why = judged(done, asked, interrupted=interrupted)
     if status == "passed":
         status, why = device_status(base.device_expected, words, why)
@@ -68,6 +73,17 @@ def judged(done: Sequence[PromptRun], asked: int, *, interrupted: bool) -> tuple
 
 def _not_offered(prompt: PromptRun) -> bool:
     return prompt.error is not None and any(code in prompt.error for code in NOT_OFFERED)
+
+
+def placed(words: DeviceWords, vram_mib: float | None) -> DeviceWords:
+    """Where an engine that does not say runs, from the GPU memory that NVML attributes to its processes.
+
+    `vram_mib` is None where NVML could not tell; then it stays unknown.
+    """
+    if words.device != "unknown" or vram_mib is None:
+        return words
+    says = f"NVML attributes {vram_mib:.0f} MiB of GPU memory to its processes"
+    return DeviceWords(device="cuda" if vram_mib > 0 else "cpu", says=says)
 
 
 def device_status(expected: str, words: DeviceWords, why: str) -> tuple[RunStatus, str]:

@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 PLUGINS = "envcheck.backends"
 EMBEDDED = "embedded"
 NAMED = "openai_compatible"
-ALIASES = {"openai": NAMED, "openai-compatible": NAMED, "llama.cpp": "llama_cpp", "llamacpp": "llama_cpp"}
+ALIASES = {"openai": NAMED, "openai-compatible": NAMED, "llama_cpp": "llama.cpp", "llamacpp": "llama.cpp"}
 """Names people type, to the file that answers to them."""
-PREFERENCE = ("vllm", "sglang", "llama_cpp", "ollama", "transformers", NAMED, EMBEDDED)
+PREFERENCE = ("vllm", "sglang", "llama.cpp", "ollama", "transformers", NAMED, EMBEDDED)
 """Which ready backend `envcheck run` proves first: servers made for many users before single-user ones."""
 PROMPT_LIMIT_S = 180.0
 STALL_LIMIT_S = 30.0

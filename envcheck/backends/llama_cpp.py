@@ -1,0 +1,126 @@
+"""llama.cpp's own server: one that runs, or one started with a GGUF file that is on this machine."""
+
+from __future__ import annotations
+
+import http.client
+from typing import TYPE_CHECKING, Any
+
+from envcheck.backends import _http, _llama, _server, _stores
+from envcheck.schema.backend import Candidate, DeviceWords, Exchange, Progress, Request
+from envcheck.schema.errors import EnvcheckError, InputError
+
+if TYPE_CHECKING:
+    from envcheck.host import Host
+
+NAME = "llama.cpp"
+PORTS = (8080, 9931)
+"""Loopback ports on which a running llama.cpp server is looked for; the first is llama-server's default."""
+CONTEXT = 4096
+READY_LIMIT_S = 180.0
+PROGRAM = "llama-server"
+
+
+class RunningServer(_llama.LlamaServer):
+    """A server somebody else started; it is left running."""
+
+    def pids(self) -> tuple[int, ...]:
+        return _server.listening_pids(self._to.port) if self._to.is_loopback else ()
+
+
+class OwnServer(_llama.LlamaServer):
+    """A server started for this run."""
+
+    def __init__(self, started: _server.Started, model: str) -> None:
+        super().__init__(started.to, model)
+        self._started = started
+        self.load_ms = started.load_ms
+
+    def pids(self) -> tuple[int, ...]:
+        return (self._started.child.pid,)
+
+    def device(self) -> DeviceWords:
+        return _llama.device_words(self._started.child.log(1024 * 1024))
+
+    def ask(self, request: Request, limit_s: float, stall_s: float) -> Exchange:
+        return self._started.explained(super().ask(request, limit_s, stall_s))
+
+    def close(self) -> None:
+        self._started.child.stop()
+
+
+class LlamaCpp:
+    """`llama-server`, found running or on PATH."""
+
+    name = NAME
+
+    def discover(self, host: Host) -> tuple[Candidate, ...]:
+        running = [c for port in PORTS if host.ports for c in self._listed(host, f"http://127.0.0.1:{port}")]
+        program = host.which(PROGRAM)
+        if program is None:
+            missing = Candidate(
+                backend=NAME,
+                state="missing",
+                why=f"no {PROGRAM} is on PATH and none answers on port {' or '.join(map(str, PORTS))}",
+            )
+            return tuple(running) or (missing,)
+        models = [m for m in _stores.local_models(host) if m.kind in ("gguf", "ollama")]
+        if not models and not running:
+            why = f"{PROGRAM} is installed, but no GGUF model was found: put one into a folder named in envcheck.toml"
+            return (Candidate(backend=NAME, state="missing", why=why),)
+        startable = [
+            Candidate(
+                backend=NAME,
+                state="startable",
+                why=f"{PROGRAM} is on PATH and {m.name} is in the {m.origin} folder",
+                model=m.name,
+                path=m.path,
+                device_expected="unknown",
+            )
+            for m in models
+        ]
+        return (*running, *startable)
+
+    def at(self, host: Host, url: str, model: str | None) -> Candidate:
+        """The candidate for a named server. Raises EnvcheckError when it is no llama.cpp server or does not answer."""
+        to = _http.address(url.removesuffix("/").removesuffix("/v1"))
+        found = self._listed(host, to.url)
+        if not found:
+            raise EnvcheckError(f"No llama.cpp server answers at {to.url}: start it, or use --backend openai.")
+        fitting = [c for c in found if model in (None, c.model)]
+        if not fitting:
+            raise InputError(f"{to.url} has no model {model!r}: it lists {', '.join(c.model for c in found)}.")
+        return fitting[0]
+
+    def open(self, host: Host, candidate: Candidate, progress: Progress) -> _llama.LlamaServer:
+        if candidate.state == "running":
+            return RunningServer(_http.address(candidate.url), candidate.model)
+        program = host.which(PROGRAM)
+        if program is None:
+            raise EnvcheckError(f"{PROGRAM} is no longer on PATH.")
+        progress(f"starting {PROGRAM} with {candidate.model}")
+
+        def command(port: int) -> list[str]:
+            where = ["--host", "127.0.0.1", "--port", str(port)]
+            return [program, "-m", candidate.path, "--alias", candidate.model, *where, "-c", str(CONTEXT), "-np", "1"]
+
+        started = _server.start(
+            command, host.env, label=PROGRAM, ready_path="/health", limit_s=READY_LIMIT_S, progress=progress
+        )
+        return OwnServer(started, candidate.model)
+
+    def _listed(self, host: Host, url: str) -> list[Candidate]:  # noqa: ARG002
+        """Models of a llama.cpp server at `url`; empty when something else, or nothing, answers."""
+        to = _http.address(url)
+        try:
+            found: Any = _http.get(to, "/v1/models", limit_s=1.0)
+        except (OSError, http.client.HTTPException, _http.Refused):
+            return []
+        rows = found.get("data") if isinstance(found, dict) else None
+        return [
+            Candidate(backend=NAME, state="running", why=f"answers at {to.url}", model=row["id"], url=to.url)
+            for row in rows or []
+            if isinstance(row, dict) and row.get("owned_by") == "llamacpp" and isinstance(row.get("id"), str)
+        ]
+
+
+BACKEND = LlamaCpp()
