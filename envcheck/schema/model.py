@@ -29,6 +29,8 @@ class Attention(Record):
     """The window is a fixed chunk of the sequence (Llama 4), not one that slides."""
     q_bias: bool = False
     kv_bias: bool = False
+    no_key_bias: bool = False
+    """Only values have the bias of `kv_bias` (Whisper)."""
     out_bias: bool = False
     qk_norm: Literal["none", "head", "full"] = "none"
     """Normalisation weights of queries and keys: none, one vector per head width, or one as wide as all heads."""
@@ -228,8 +230,12 @@ class ModelFacts(Record):
     ffn_by_layer: tuple[int, ...] = ()
     shared_kv_layers: int = 0
     """How many of the last layers read an earlier layer's cache."""
+    shared_kv_weights: bool = False
+    """Those layers carry key and value weights all the same (Gemma 3n)."""
     tied: bool = False
     """The output head is the embedding matrix."""
+    head_stored: bool = False
+    """Tied, and yet the published files hold the head as a tensor of its own."""
     gated: bool = True
     """The feed-forward block has a gate beside its up projection (SwiGLU)."""
     mlp_bias: bool = False
@@ -239,6 +245,8 @@ class ModelFacts(Record):
     """LayerNorm with bias, instead of RMSNorm or bias-free LayerNorm."""
     final_norm: bool = True
     embedding_norm: bool = False
+    extra_per_layer: int = 0
+    """Further weights of each layer that no scheme quantizes (scales, routers of side paths)."""
     embedding_width: int | None = None
     """Width of the embedding when it differs from `hidden` and is projected (OPT-350m)."""
     position_rows: int = 0
@@ -250,6 +258,12 @@ class ModelFacts(Record):
     """Per-layer embeddings of Gemma 3n and 4: one vector of this width per token and layer."""
     mtp_layers: int = 0
     """Layers that predict further tokens (multi-token prediction), kept beside the stack."""
+    mtp_vocabulary: bool = False
+    """Each of them carries its own copy of the embedding and the head (DeepSeek V3)."""
+    cross_attention: Attention | None = None
+    """Every decoder layer also attends to an encoder with these heads (Whisper, T5)."""
+    encoder_tokens: int = 0
+    """Positions of that encoder's output; 0: as many as its input has."""
     role: Literal["decoder", "encoder", "encoder_decoder"] = "decoder"
     vision: Vision | None = None
     parts: tuple[Part, ...] = ()
