@@ -17,6 +17,8 @@ from envcheck.install import uv
 from envcheck.install.journal import OPEN, Entry, Journal, State
 from envcheck.install.layout import Layout
 from envcheck.install.lockfile import exclusive
+from envcheck.install.receipt import Receipt
+from envcheck.install.receipt import write as write_receipt
 from envcheck.schema.errors import EnvcheckError, InputError
 
 KEEP = 3
@@ -47,7 +49,7 @@ def install(
     lock: Path,
     python: str,
     *,
-    profile: str,
+    receipt: Receipt,
     verify: Verify,
     progress: Progress,
     sources: Offline = ONLINE,
@@ -61,6 +63,7 @@ def install(
         journal = Journal(layout.state / "journal.jsonl")
         recover(layout, journal, progress)
         previous = layout.current_number()
+        profile = "+".join(receipt.profiles)
         number = max([*layout.numbers(), *(e.generation for e in journal.entries())], default=0) + 1
 
         def note(state: State, says: str = "") -> None:
@@ -70,9 +73,10 @@ def install(
         note("started")
         try:
             _build(host, layout, number, lock, python, sources, progress)
+            write_receipt(layout.folder(number), receipt)
             note("built")
             progress("verifying the new environment")
-            _require_sound(verify(str(layout.folder(number) / "bin" / "python")))
+            require_sound(verify(str(layout.folder(number) / "bin" / "python")))
             if hasattr(os, "sync"):
                 os.sync()
             note("verified")
@@ -87,7 +91,8 @@ def install(
         return number
 
 
-def _require_sound(wrong: Sequence[str]) -> None:
+def require_sound(wrong: Sequence[str]) -> None:
+    """Raise with what is wrong, if anything is."""
     if wrong:
         raise EnvcheckError("The new environment is not what was planned: " + "; ".join(wrong[:5]))
 

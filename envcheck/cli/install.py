@@ -1,0 +1,152 @@
+"""`envcheck install`: say what would be done and why; with a yes, do it in a way that can be undone."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from envcheck.cli._machine import host_of, snapshot_of
+from envcheck.cli._output import deliver
+from envcheck.schema.errors import InputError
+from envcheck.schema.plan import Plan, Step
+from envcheck.schema.snapshot import Snapshot
+
+
+@click.command("install")
+@click.argument("profiles", nargs=-1, metavar="[PROFILE]...")
+@click.option("--target", type=click.Path(path_type=Path), help="Make or update an environment in this folder.")
+@click.option(
+    "--python", "target_python", type=click.Path(path_type=Path), help="Change this interpreter's environment."
+)
+@click.option("--assume", "assume_file", type=click.Path(path_type=Path), help="Plan for a hypothetical machine.")
+@click.option(
+    "--from", "--target-facts", "from_file", type=click.Path(path_type=Path), help="Plan for a snapshot's machine."
+)
+@click.option("--pin", "pins", multiple=True, metavar="NAME==VERSION", help="Hold a package at a version.")
+@click.option("--dry-run", is_flag=True, help="Only show the plan (the default without a terminal and without --yes).")
+@click.option("--yes", is_flag=True, help="Do it without asking.")
+@click.option("--offline", is_flag=True, help="Use no network: needs --wheelhouse.")
+@click.option("--wheelhouse", type=click.Path(path_type=Path), help="Folder of wheels made by `envcheck bundle`.")
+@click.option("--only", is_flag=True, help="Leave out what was installed into the target before.")
+@click.option("--upgrade", is_flag=True, help="Look for newer versions of what is there.")
+@click.option("--policy", "policy_file", type=click.Path(path_type=Path), help="Policy file (default: envcheck.toml).")
+@click.option("--format", "format_name", type=click.Choice(("console", "json")), default="console", show_default=True)
+def COMMAND(  # noqa: N802
+    profiles: tuple[str, ...],
+    target: Path | None,
+    target_python: Path | None,
+    assume_file: Path | None,
+    from_file: Path | None,
+    pins: tuple[str, ...],
+    dry_run: bool,
+    yes: bool,
+    offline: bool,
+    wheelhouse: Path | None,
+    only: bool,
+    upgrade: bool,
+    policy_file: Path | None,
+    format_name: str,
+) -> int:
+    """Install what a backend needs: versions that agree with this GPU, driver, Python and C library.
+
+    Profiles: transformers, vllm, sglang, llama-cpp, ollama-client, web, vector, embeddings, data, embedded.
+    The environment is built beside the current one, verified, and switched to in one step; `envcheck rollback` undoes
+    it. What was installed into the target before stays part of it; --only leaves it out.
+    """
+    from envcheck import api, installing
+
+    if not profiles:
+        from envcheck.install.profiles import names
+
+        raise InputError(f"Name at least one profile: {', '.join(names())}.")
+    if target and target_python:
+        raise InputError("--target makes an environment and --python changes one: give one of them.")
+    elsewhere = bool(assume_file or from_file)
+    wanted = installing.Wanted(
+        profiles=profiles,
+        target=target.absolute() if target else None if target_python else Path(".envcheck-env").absolute(),
+        python=target_python,
+        pins=pins,
+        sources=_sources(offline, wheelhouse),
+        only=only,
+        upgrade=upgrade,
+    )
+    host = host_of(str(target_python) if target_python else None, 1, 2.0, no_ports=True)
+    snapshot = snapshot_of(from_file, assume_file, str(target_python) if target_python else None, 1, 2.0, no_ports=True)
+    policy = api.policy_of(policy_file)
+    act = not dry_run and not elsewhere and (yes or (sys.stdin.isatty() and format_name == "console"))
+    _refuse_early(wanted, act)
+    prepared = installing.prepare(snapshot, wanted, policy, None if elsewhere else host)
+    made = prepared.plan
+    if act and prepared.receipt is not None and (yes or _agreed(made, snapshot)):
+        made = installing.execute(host, wanted, prepared, lambda line: click.echo(f"… {line}", err=True))
+    deliver(_as_json(made) if format_name == "json" else _as_text(made, snapshot))
+    return 1 if made.blocked else 0
+
+
+def _sources(offline: bool, wheelhouse: Path | None) -> installing.Offline:  # type: ignore[name-defined]  # noqa: F821
+    from envcheck.install.transaction import ONLINE, wheelhouse_only
+
+    if wheelhouse is None:
+        if offline:
+            raise InputError("--offline has nothing to install from: give --wheelhouse DIR, made by `envcheck bundle`.")
+        return ONLINE
+    if not wheelhouse.is_dir():
+        raise InputError(f"The wheelhouse {wheelhouse} is not a folder: make one with `envcheck bundle`.")
+    return wheelhouse_only(wheelhouse.absolute())
+
+
+def _refuse_early(wanted: installing.Wanted, act: bool) -> None:  # type: ignore[name-defined]  # noqa: F821
+    """What would make the target unusable is said before anything is resolved, and before anything changes."""
+    from envcheck.install.in_place import open_environment
+    from envcheck.install.layout import open_target
+
+    if wanted.python is not None:
+        open_environment(wanted.python)
+    elif act and wanted.target is not None:
+        open_target(wanted.target)
+
+
+def _agreed(plan: Plan, snapshot: Snapshot) -> bool:
+    click.echo(_as_text(plan, snapshot), err=True)
+    return click.confirm("Do this?", default=True, err=True)
+
+
+def _as_json(plan: Plan) -> str:
+    import msgspec
+
+    fields = msgspec.to_builtins(plan)
+    fields["packages"] = [{**package, "from": package.pop("origin", "")} for package in fields["packages"]]
+    return msgspec.json.format(msgspec.json.encode(fields), indent=2).decode()
+
+
+def _as_text(plan: Plan, snapshot: Snapshot) -> str:
+    from envcheck.schema.describe import machine_line
+
+    decision = plan.decision
+    lines = [f"{plan.profile} for {machine_line(snapshot)}", ""]
+    if decision.torch:
+        lines.append(
+            f"torch {decision.torch} ({decision.accelerator}) from {decision.index_url or 'the package index'}"
+        )
+    lines += [f"  because {reason}" for reason in decision.because]
+    lines += [f"  not {r.choice}: {r.because}" for r in decision.rejected[:4]]
+    lines += [f"BLOCKED {b.says}" + (f"\n  → {b.remedy.says}" if b.remedy else "") for b in plan.blocked]
+    if plan.packages:
+        lines += ["", f"{len(plan.packages)} packages: " + ", ".join(f"{p.name} {p.version}" for p in plan.packages)]
+    lines += ["", *(_step_line(number, step) for number, step in enumerate(plan.steps, 1))]
+    if plan.outcome == "done":
+        lines += ["", f"Done: change {plan.generation} in {plan.target} is in use. Undo it with `envcheck rollback`."]
+    elif not plan.blocked:
+        lines += ["", "Nothing was changed. Add --yes to do it."]
+    return "\n".join(lines)
+
+
+def _step_line(number: int, step: Step) -> str:
+    import shlex
+
+    who = " (as root)" if step.needs_root else ""
+    kind = f"yours to run{who}" if step.manual else "envcheck"
+    return f"{number}. [{kind}] {step.says}\n   $ {shlex.join(step.argv)}"

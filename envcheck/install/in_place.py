@@ -1,0 +1,168 @@
+"""Installing into an environment that cannot move: everything that may change is saved first, and put back on failure.
+
+The saved copy is made of hard links where the file system allows (uv replaces files by new ones, it never writes into
+an old one), is complete before the first change, and is what both a failed installation and the next start restore.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from envcheck.host import Host
+from envcheck.install import uv
+from envcheck.install.journal import Entry, Journal, State
+from envcheck.install.layout import STATE, flush_folder
+from envcheck.install.lockfile import exclusive
+from envcheck.install.transaction import ONLINE, WAIT_S, Offline, Progress, Verify, require_sound
+from envcheck.schema.errors import InputError
+
+_MAY_CHANGE = ("bin", "include", "lib", "share", "etc")
+
+
+class InPlace:
+    """An existing virtual environment and the state envcheck keeps in it."""
+
+    def __init__(self, prefix: Path) -> None:
+        self.prefix = prefix
+        self.state = prefix / STATE
+        self.saved = self.state / "saved"
+
+    @property
+    def python(self) -> str:
+        """Its interpreter."""
+        return str(self.prefix / "bin" / "python")
+
+
+def open_environment(python: Path) -> InPlace:
+    """The environment of an interpreter; refused up front where a change could not be undone or is not ours to make."""
+    prefix = Path(os.path.abspath(python)).parent.parent  # noqa: PTH100  a venv's python is a link: it must not be followed
+    if (prefix / "conda-meta").is_dir():
+        raise InputError(
+            f"{prefix} is managed by conda: install with conda, or use --target for an environment of its own."
+        )
+    if (prefix / "uv-receipt.toml").is_file() or (prefix / "pipx_metadata.json").is_file():
+        raise InputError(
+            f"{prefix} belongs to a tool installer (uv tool or pipx): use --target for an environment of its own."
+        )
+    if not (prefix / "pyvenv.cfg").is_file():
+        raise InputError(
+            f"{python} is a system interpreter, which envcheck never changes: use --target for an environment."
+        )
+    if (prefix / "pyvenv.cfg").is_symlink() and (prefix / STATE / "journal.jsonl").is_file():
+        raise InputError(f"{prefix} is an environment of envcheck: use --target {prefix}.")
+    if not os.access(prefix, os.W_OK):
+        raise InputError(f"{prefix} cannot be written by this user: use --target for an environment of your own.")
+    place = InPlace(prefix)
+    place.state.mkdir(exist_ok=True)
+    return place
+
+
+def install_in_place(
+    host: Host,
+    place: InPlace,
+    lock: Path,
+    *,
+    profile: str,
+    verify: Verify,
+    progress: Progress,
+    sources: Offline = ONLINE,
+) -> int:
+    """Add the lock's packages to the environment, or leave it as it was; the number of this change is returned."""
+    with exclusive(place.state / "lock", WAIT_S, progress):
+        journal = Journal(place.state / "journal.jsonl")
+        recover_in_place(place, journal, progress)
+        number = max((entry.generation for entry in journal.entries()), default=0) + 1
+        note = _notes(journal, number, profile)
+        progress("saving the environment as it is")
+        save(place)
+        note("applying", "")
+        try:
+            progress("fetching, checking hashes and linking packages")
+            arguments = ("--quiet", "--python", place.python, "--require-hashes", "--only-binary", ":all:", "--no-deps")
+            uv.call(
+                host, "pip", "install", *arguments, *sources, "-r", str(lock), failed="The packages were not installed"
+            )
+            progress("verifying the environment")
+            require_sound(verify(place.python))
+            os.sync()
+            note("applied", "")
+        except BaseException as error:
+            progress("putting the environment back as it was")
+            restore(place)
+            note("failed", f"{type(error).__name__}: {error}")
+            raise
+        return number
+
+
+def rollback_in_place(place: InPlace, progress: Progress) -> int:
+    """Undo the last change; its number is returned."""
+    with exclusive(place.state / "lock", WAIT_S, progress):
+        journal = Journal(place.state / "journal.jsonl")
+        recover_in_place(place, journal, progress)
+        last = journal.last()
+        if last is None or last.state != "applied" or not place.saved.is_dir():
+            raise InputError(f"{place.prefix} has no change of envcheck to undo.")
+        restore(place)
+        _notes(journal, last.generation, last.profile)("rolled_back", "")
+        return last.generation
+
+
+def recover_in_place(place: InPlace, journal: Journal, progress: Progress) -> None:
+    """Where an installation died half-way, put back what was saved."""
+    last = journal.last()
+    if last is not None and last.state == "applying":
+        progress(f"undoing an interrupted installation (change {last.generation})")
+        restore(place)
+        _notes(journal, last.generation, last.profile)("restored", "found at the next start")
+
+
+def save(place: InPlace) -> None:
+    """A complete copy of everything an installer may change. It counts only once it has its final name."""
+    partial = place.state / "saving"
+    shutil.rmtree(partial, ignore_errors=True)
+    shutil.rmtree(place.saved, ignore_errors=True)
+    partial.mkdir()
+    for name in _MAY_CHANGE:
+        if (place.prefix / name).is_dir() and not (place.prefix / name).is_symlink():
+            _link_tree(place.prefix / name, partial / name)
+    partial.rename(place.saved)
+    flush_folder(place.state)
+
+
+def restore(place: InPlace) -> None:
+    """Make the environment what was saved. Safe to be interrupted and done again: the saved copy is only read."""
+    for name in _MAY_CHANGE:
+        there, kept = place.prefix / name, place.saved / name
+        if not kept.is_dir():
+            if there.is_dir() and not there.is_symlink():
+                shutil.rmtree(there)
+            continue
+        fresh = place.state / f"fresh-{name}"
+        shutil.rmtree(fresh, ignore_errors=True)
+        _link_tree(kept, fresh)
+        shutil.rmtree(there, ignore_errors=True)
+        fresh.rename(there)
+    flush_folder(place.prefix)
+
+
+def _link_tree(source: Path, target: Path) -> None:
+    shutil.copytree(source, target, symlinks=True, copy_function=_link_or_copy)
+
+
+def _link_or_copy(source: str, target: str) -> None:
+    try:
+        os.link(source, target, follow_symlinks=False)
+    except OSError:
+        shutil.copy2(source, target, follow_symlinks=False)
+
+
+def _notes(journal: Journal, number: int, profile: str) -> Callable[[State, str], None]:
+    def note(state: State, says: str) -> None:
+        at = datetime.now(UTC).isoformat(timespec="seconds")
+        journal.append(Entry(state=state, generation=number, at=at, profile=profile, says=says))
+
+    return note

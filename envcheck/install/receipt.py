@@ -1,0 +1,37 @@
+"""What a generation was made from, kept inside it, so that the same wish again is nothing to do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from envcheck.schema.facts import Record
+from envcheck.schema.plan import PlannedPackage
+from envcheck.schema.recipe import Choice
+
+_NAME = ".envcheck-receipt.json"
+
+
+class Receipt(Record, omit_defaults=False):
+    """The wish and the answer of one generation."""
+
+    profiles: tuple[str, ...]
+    python: str
+    """Minor version of the interpreter."""
+    choice: Choice
+    packages: tuple[PlannedPackage, ...]
+    lock: str
+
+
+def write(folder: Path, receipt: Receipt) -> None:
+    """Leave the receipt in a generation that is being built."""
+    (folder / _NAME).write_bytes(msgspec.json.encode(receipt))
+
+
+def read(folder: Path) -> Receipt | None:
+    """The receipt of a generation; None where there is none that can be read."""
+    try:
+        return msgspec.json.decode((folder / _NAME).read_bytes(), type=Receipt)
+    except (OSError, msgspec.DecodeError, msgspec.ValidationError):
+        return None

@@ -1,0 +1,171 @@
+"""The install job: decide, resolve, show, act, look again. Long work, split from `api` like the main job."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from envcheck import api
+from envcheck.host import Host
+from envcheck.install import profiles as recipes
+from envcheck.install.in_place import install_in_place, open_environment
+from envcheck.install.layout import Layout, open_target
+from envcheck.install.planning import manual_steps, steps_for
+from envcheck.install.receipt import Receipt
+from envcheck.install.receipt import read as read_receipt
+from envcheck.install.resolve import Target, resolve
+from envcheck.install.soundness import unsound
+from envcheck.install.transaction import ONLINE, Offline, install
+from envcheck.judge.decide import Decided, decide
+from envcheck.schema.errors import EnvcheckError
+from envcheck.schema.facts import value_of
+from envcheck.schema.plan import Plan
+from envcheck.schema.recipe import Profile
+from envcheck.schema.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    from envcheck.judge.policy import Policy
+
+Progress = Callable[[str], None]
+
+
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+    """What somebody asked to install, and where."""
+
+    profiles: tuple[str, ...]
+    target: Path | None = None
+    """A folder for an environment of envcheck's own."""
+    python: Path | None = None
+    """An interpreter whose environment is changed in place."""
+    pins: tuple[str, ...] = ()
+    sources: Offline = ONLINE
+    only: bool = False
+    """Leave out what was installed into the target before."""
+    upgrade: bool = False
+    """Look for newer versions although what is there meets the wish."""
+
+
+class Prepared(msgspec.Struct, frozen=True, kw_only=True):
+    """A plan, and what carrying it out needs."""
+
+    plan: Plan
+    decided: Decided
+    receipt: Receipt | None = None
+    """What the new generation will be; None where nothing was resolved."""
+    is_current: bool = False
+    """The target is that already."""
+
+
+def prepare(snapshot: Snapshot, wanted: Wanted, policy: Policy | None = None, host: Host | None = None) -> Prepared:
+    """What would be done. With a host the versions are resolved (needs the index or a wheelhouse)."""
+    here = _current(wanted)
+    earlier = here.profiles if here and not wanted.only else ()
+    chosen = recipes.load((*earlier, *wanted.profiles))
+    decided = decide(snapshot, chosen, wanted.pins, policy)
+    receipt, is_current = None, False
+    if host is not None and not decided.blocked:
+        names = tuple(profile.name for profile in chosen)
+        python = _minor(snapshot)
+        if here is not None and not wanted.upgrade:
+            is_current = (here.profiles, here.python, here.choice) == (names, python, decided.choice)
+        receipt = here if is_current else _resolved(host, wanted, decided, names, python)
+    where = str(wanted.target or wanted.python or "")
+    steps = () if is_current else steps_for(decided, where, wanted.python is not None, _serves(snapshot, chosen))
+    plan = Plan(
+        profile="+".join(profile.name for profile in chosen),
+        target=where,
+        decision=decided.decision,
+        steps=(*steps, *manual_steps(chosen, snapshot)),
+        packages=receipt.packages if receipt else (),
+        blocked=decided.blocked,
+    )
+    return Prepared(plan=plan, decided=decided, receipt=receipt, is_current=is_current)
+
+
+def execute(host: Host, wanted: Wanted, prepared: Prepared, progress: Progress) -> Plan:
+    """Carry a plan out; the result says which generation is current now. Raises EnvcheckError with nothing changed."""
+    plan, receipt = prepared.plan, prepared.receipt
+    if receipt is None:
+        raise EnvcheckError("There is nothing to carry out: the plan was not resolved.")
+    serves = {verdict for step in plan.steps for verdict in step.serves}
+
+    def verify(python: str) -> list[str]:
+        found = _damage(python) or unsound(host, python, prepared.decided, progress)
+        return found or _unmet(host, python, receipt.profiles, serves)
+
+    if prepared.is_current and wanted.target is not None:
+        layout = Layout(wanted.target)
+        if not _damage(str(layout.python)):
+            return msgspec.structs.replace(plan, generation=layout.current_number(), outcome="done")
+        progress("the environment is damaged: building it again")
+    with tempfile.TemporaryDirectory(prefix="envcheck-") as work:
+        lock = Path(work) / "requirements.txt"
+        lock.write_text(receipt.lock, encoding="utf-8")
+        if wanted.python is not None:
+            place = open_environment(wanted.python)
+            number = install_in_place(
+                host, place, lock, profile=plan.profile, verify=verify, progress=progress, sources=wanted.sources
+            )
+        else:
+            number = install(
+                host,
+                open_target(wanted.target or Path()),
+                lock,
+                host.target_python,
+                receipt=receipt,
+                verify=verify,
+                progress=progress,
+                sources=wanted.sources,
+            )
+    return msgspec.structs.replace(plan, generation=number, outcome="done")
+
+
+def _current(wanted: Wanted) -> Receipt | None:
+    if wanted.target is None:
+        return None
+    layout = Layout(wanted.target)
+    number = layout.current_number()
+    return None if number is None else read_receipt(layout.folder(number))
+
+
+def _resolved(host: Host, wanted: Wanted, decided: Decided, names: tuple[str, ...], python: str) -> Receipt:
+    with tempfile.TemporaryDirectory(prefix="envcheck-") as work:
+        found = resolve(host, decided.choice, Target(python=python), Path(work), wanted.sources)
+    return Receipt(profiles=names, python=python, choice=decided.choice, packages=found.packages, lock=found.text)
+
+
+def _minor(snapshot: Snapshot) -> str:
+    version = value_of(snapshot.python.version)
+    if version is None:
+        raise EnvcheckError("The version of the target's Python could not be read: name its interpreter with --python.")
+    return ".".join(version.split(".")[:2])
+
+
+def _serves(snapshot: Snapshot, chosen: Sequence[Profile]) -> tuple[str, ...]:
+    """The verdicts that installing these profiles is meant to turn to met."""
+    backends = [profile.backend for profile in chosen if profile.backend]
+    if not backends:
+        return ()
+    verdicts = api.judge(snapshot, backends=backends).verdicts
+    return tuple(v.id for v in verdicts if v.status == "not_met" and v.fixed_by_install)
+
+
+def _unmet(host: Host, python: str, names: Sequence[str], serves: set[str]) -> list[str]:
+    """Look again, with the new environment as the target: what the plan served and is still not met."""
+    if not serves:
+        return []
+    looking = Host(env=host.env, target_python=python, limit_s=host.limit_s, level=1, ports=host.ports)
+    backends = [profile.backend for profile in recipes.load(names) if profile.backend]
+    verdicts = api.judge(api.this_machine(looking), backends=backends).verdicts
+    return [v.says for v in verdicts if v.id in serves and v.status == "not_met"]
+
+
+def _damage(python: str) -> list[str]:
+    """Files of installed packages that are not what their RECORD says."""
+    from envcheck.probes._record import damage
+
+    return [f"{d.package}: {d.count} files {d.kind}, for example {d.example}" for d in damage(python)]
