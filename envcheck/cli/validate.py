@@ -8,18 +8,19 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from envcheck.schema.run import PromptRun, Run, Validation
+    from envcheck.schema.run import ComputeRun, PromptRun, Run, Validation
 
 INTERRUPTED = 130
 
 
-@click.command(name="validate")
+@click.command(name="validate", context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--backend", "backends", multiple=True, help="Backend to prove; may be given several times.")
 @click.option("--url", help="Address of a running server, for example http://127.0.0.1:8080/v1.")
 @click.option("--model", help="Model to ask, where a backend has several.")
 @click.option("--python", "target", help="Interpreter of the target environment (default: the active one).")
 @click.option("--format", "form", type=click.Choice(["console", "json"]), default="console", show_default=True)
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write to FILE instead.")
+@click.option("--compute", is_flag=True, help="Measure the arithmetic and memory of every device first (torch).")
 @click.option("--strict", is_flag=True, help="A degraded backend counts as not met.")
 @click.option(
     "--stall-limit", type=click.FloatRange(min=0.1), default=30.0, show_default=True, help="Longest silence, s."
@@ -34,6 +35,7 @@ def COMMAND(  # noqa: N802  the name every verb exports
     target: str | None,
     form: str,
     output: Path | None,
+    compute: bool,
     strict: bool,
     stall_limit: float,
     prompt_limit: float,
@@ -42,6 +44,7 @@ def COMMAND(  # noqa: N802  the name every verb exports
 
     Without --backend the best backend that is ready is proved, else the embedded llama.cpp.
     """
+    from envcheck.cli._output import deliver
     from envcheck.host import Host
     from envcheck.validate.run import Limits, validate
 
@@ -51,9 +54,10 @@ def COMMAND(  # noqa: N802  the name every verb exports
         url=url,
         model=model,
         progress=lambda line: click.echo(f"… {_printable(line)}", err=True),
+        with_compute=compute,
         limits=Limits(prompt_s=prompt_limit, stall_s=stall_limit),
     )
-    _write(_json(validation) if form == "json" else _console(validation), output)
+    deliver(_json(validation) if form == "json" else _console(validation), output)
     return exit_code(validation, strict=strict)
 
 
@@ -61,7 +65,8 @@ def exit_code(validation: Validation, *, strict: bool) -> int:
     """0 every run passed · 1 one failed · 3 one could not be proved · 130 interrupted."""
     if validation.interrupted:
         return INTERRUPTED
-    states = {run.status for run in validation.runs} | {compute.status for compute in validation.compute}
+    states = {run.status for run in validation.runs}
+    states |= {compute.status for compute in validation.compute} - {"skipped"}
     if "failed" in states or (strict and "degraded" in states):
         return 1
     return 3 if "skipped" in states or not states else 0
@@ -74,7 +79,14 @@ def _json(validation: Validation) -> str:
 
 
 def _console(validation: Validation) -> str:
-    return "\n".join(line for run in validation.runs for line in _run_lines(run)) + "\n"
+    lines = [line for run in validation.runs for line in _run_lines(run)]
+    return "\n".join([*map(_compute_line, validation.compute), *lines]) + "\n"
+
+
+def _compute_line(run: ComputeRun) -> str:
+    figures = [("", run.tflops, "TFLOP/s"), ("", run.bandwidth_gbs, "GB/s")]
+    known = ", ".join(f"{value:.4g} {unit}" for _, value, unit in figures if value is not None)
+    return _printable(f"{run.device} {run.id:<22} {run.status.upper():<9} {known:<16} {run.says}")
 
 
 def _run_lines(run: Run) -> list[str]:
@@ -103,15 +115,3 @@ def _prompt_line(prompt: PromptRun) -> str:
 def _printable(text: str) -> str:
     """Text from outside, without characters that steer a terminal."""
     return "".join(c if c.isprintable() else " " for c in text)
-
-
-def _write(text: str, output: Path | None) -> None:
-    if output is None:
-        click.echo(text, nl=False)
-        return
-    from envcheck.schema.errors import InputError
-
-    try:
-        output.write_text(text, "utf-8")
-    except OSError as error:
-        raise InputError(f"{output} cannot be written: {error.strerror}.") from error

@@ -17,7 +17,7 @@ from envcheck.schema.backend import Backend, Candidate, Engine, Exchange, Progre
 from envcheck.schema.errors import EnvcheckError, InputError
 from envcheck.schema.facts import Record
 from envcheck.schema.run import PromptRun, Run, Validation
-from envcheck.validate import conclude, measure, memory, prompts
+from envcheck.validate import compute, conclude, measure, memory, prompts
 from envcheck.validate.answers import Judged, judge
 from envcheck.validate.prompts import PromptSet, Row
 
@@ -68,14 +68,19 @@ def validate(
     limits: Limits | None = None,
     prompt_set: PromptSet | None = None,
     predicted: Callable[[Run], Run] | None = None,
+    with_compute: bool = False,
 ) -> Validation:
     """Prove the backends named (None: the best that is ready, else the embedded default) with the shipped prompts.
 
     `url` names one server; `model` picks a model where a backend has several. `predicted` may add a prediction to a
-    finished run. Never raises for what a backend does: that is a `Run` that failed or was skipped, with the reason.
-    Ctrl-C keeps what was measured and marks it. Raises InputError for names and addresses that mean nothing.
+    finished run; `with_compute` measures the arithmetic of every device first, in the target interpreter.
+    Never raises for what a backend does: that is a `Run` that failed or was skipped, with the reason. Ctrl-C keeps what
+    was measured and marks it. Raises InputError for names and addresses that mean nothing.
     """
     wanted = prompt_set or prompts.load()
+    measured = compute.compute(host, progress) if with_compute else ()
+    if any("interrupted" in line.says for line in measured):
+        return Validation(compute=measured, interrupted=True)
     runs: list[Run] = []
     for target in _targets(host, backends, url, model):
         if isinstance(target, Run):
@@ -85,7 +90,7 @@ def validate(
         runs.append(predicted(run) if predicted else run)
         if run.interrupted:
             break
-    return Validation(runs=tuple(runs), interrupted=any(run.interrupted for run in runs))
+    return Validation(runs=tuple(runs), compute=measured, interrupted=any(run.interrupted for run in runs))
 
 
 def _backends() -> dict[str, Backend]:

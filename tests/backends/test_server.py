@@ -56,7 +56,7 @@ def test_it_starts_and_stops() -> None:
 
 
 def test_never_ready() -> None:
-    with pytest.raises(EnvcheckError, match="was not ready after 0[.]5 s"):
+    with pytest.raises(EnvcheckError, match=r"was not ready after 0\.5 s"):
         started("import time; time.sleep(60)", limit_s=0.5)
 
 
