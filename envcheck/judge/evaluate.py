@@ -9,7 +9,7 @@ from typing import Literal
 from envcheck.judge import rows, versions
 from envcheck.judge.facts_of import Scene
 from envcheck.judge.operators import AnyFact
-from envcheck.judge.policy import Policy, project_verdicts, unused_waivers, waive
+from envcheck.judge.policy import Policy, project_verdicts, release_conflicts, unused_waivers, waive
 from envcheck.judge.readiness import blocking, state_of
 from envcheck.judge.row_verdicts import judge_rows
 from envcheck.judge.variables import variable_verdicts
@@ -43,10 +43,13 @@ def evaluate(
     for name in names:
         matrix = rows.backend(name)
         scene = scene_of(matrix, snapshot, intent)
-        own = waive([*judge_rows(matrix.requirement, scene, machine), *variable_verdicts(scene)], project, day)
+        found = [*judge_rows(matrix.requirement, scene, machine), *variable_verdicts(scene)]
+        if not isinstance(scene.installed, Known):
+            found += release_conflicts(project, matrix.backend, scene.release)
+        own = waive(found, project, day)
         older = None
         if blocking(own):
-            older = newest_that_runs(matrix, snapshot, intent, machine)
+            older = newest_that_runs(matrix, snapshot, intent, machine, project)
             own += [_older_release(matrix, scene, older)] if older else []
         states[matrix.backend.name] = state_of(matrix, scene, own, machine, older)
         verdicts += own
@@ -103,12 +106,17 @@ def release_of(matrix: BackendMatrix, version: str | None) -> Release | None:
 
 
 def newest_that_runs(
-    matrix: BackendMatrix, snapshot: Snapshot, intent: Intent, machine: Sequence[Verdict]
+    matrix: BackendMatrix,
+    snapshot: Snapshot,
+    intent: Intent,
+    machine: Sequence[Verdict] = (),
+    policy: Policy | None = None,
 ) -> Release | None:
     """The newest listed release that nothing known speaks against on this machine; None where every one is blocked."""
     for release in matrix.release:
         scene = Scene(snapshot, intent, matrix.backend, Absent(source="looking at a release"), release)
-        if not blocking(judge_rows(matrix.requirement, scene, machine)):
+        clashes = release_conflicts(policy or Policy(), matrix.backend, release)
+        if not clashes and not blocking(judge_rows(matrix.requirement, scene, machine)):
             return release
     return None
 

@@ -232,6 +232,41 @@ def _torch_best(scene: Scene) -> AnyFact:
     return Known(value=choice.build.version, source=choice.build.release.source)
 
 
+def _torch_best_part(part: str) -> Reader:
+    """The release and the index of `torch.best`, for commands."""
+
+    def of(scene: Scene) -> AnyFact:
+        choice = torch_choice(scene)
+        if choice.build is None or not choice.certain:
+            return Unknown(why="no torch build could be chosen")
+        value = choice.build.release.version if part == "release" else choice.build.index_url
+        return Known(value=value, source=choice.build.release.source)
+
+    return of
+
+
+def _torch_best_why(scene: Scene) -> AnyFact:
+    """Why the newest build was turned down, where no build fits."""
+    choice = torch_choice(scene)
+    if choice.build is not None or not choice.rejected:
+        return Absent(source="the table of torch wheels")
+    return Known(value="; ".join(r.because for r in choice.rejected[:2]), source="the table of torch wheels")
+
+
+def _torch_family(member: str) -> Reader:
+    """The line of torchvision or torchaudio that belongs to the installed torch, as a specifier."""
+
+    def of(scene: Scene) -> AnyFact:
+        torch = _torch(scene)
+        row = tables.torch_release(torch.value) if isinstance(torch, Known) else None
+        line: str = getattr(row, member, "") if row else ""
+        if row is None or not line:
+            return Absent(source="the table of torch wheels")
+        return Known(value=f"=={'.'.join(line.split('.')[:2])}.*", source=row.source)
+
+    return of
+
+
 def _torch_best_cpu(scene: Scene) -> AnyFact:
     facts = wheel_facts(scene.snapshot)
     cpu = type(facts)(
@@ -257,9 +292,19 @@ def _release(field: str) -> Reader:
     return of
 
 
+def _keeps_torch(scene: Scene) -> bool:
+    """Whether the torch that is installed is the one the backend runs on: beside it, or within the release's pin."""
+    torch = _torch(scene)
+    if not isinstance(torch, Known):
+        return False
+    if isinstance(scene.installed, Known):
+        return True
+    return bool(scene.release and scene.release.torch and versions.within(torch.value, scene.release.torch))
+
+
 def _release_cuda(scene: Scene) -> AnyFact:
     """The CUDA runtime of the installed torch where the backend is installed, else of the release's default wheel."""
-    if isinstance(scene.installed, Known) and isinstance(_torch(scene), Known):
+    if _keeps_torch(scene):
         return _torch_cuda(scene)
     cuda = tables.cuda_of(scene.release.variant) if scene.release else None
     return Known(value=cuda, source=scene.release.source) if scene.release and cuda else Absent(source="the matrix")
@@ -268,7 +313,7 @@ def _release_cuda(scene: Scene) -> AnyFact:
 def _release_arches(scene: Scene) -> AnyFact:
     """GPU architectures in the torch that the release pins, in the variant of its default wheel."""
     release = scene.release
-    if isinstance(scene.installed, Known) and isinstance(_torch(scene), Known):
+    if _keeps_torch(scene):
         return _torch_arches(scene)
     pins = versions.clauses(release.torch) if release and release.variant else None
     if release is None or not pins or pins[0][0] != "==":
@@ -400,6 +445,11 @@ VOCABULARY: dict[str, Path] = {
     "torch.arches": Path("kernels", _torch_arches),
     "torch.best": Path("version", _torch_best),
     "torch.best_cpu": Path("version", _torch_best_cpu),
+    "torch.best_release": Path("version", _torch_best_part("release")),
+    "torch.best_index": Path("text", _torch_best_part("index")),
+    "torch.best_why": Path("text", _torch_best_why),
+    "torch.torchvision": Path("version", _torch_family("torchvision")),
+    "torch.torchaudio": Path("version", _torch_family("torchaudio")),
     "torch.cuda_available": Path("flag", lambda scene: scene.snapshot.python.torch.cuda_available),
     "backend.version": Path("version", _version),
     "release.version": Path("version", _release("version")),
@@ -411,6 +461,7 @@ VOCABULARY: dict[str, Path] = {
     "release.cuda": Path("version", _release_cuda),
     "release.arches": Path("kernels", _release_arches),
     "rocm.ollama": Path("kernels", _gfx_of("ollama")),
+    "rocm.vllm": Path("kernels", _gfx_of("vllm")),
     "intent.quantization": Path("text", _intent("quantization")),
     "intent.model": Path("text", _intent("model")),
     "kernels.quantization_floor": Path("version", _quantization_floor),

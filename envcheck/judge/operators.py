@@ -73,6 +73,7 @@ ACCEPTS: dict[Operator, tuple[Kind, ...]] = {
     "version_below": ("version",),
     "version_in": ("version",),
     "serves_cuda": ("driver",),
+    "serves_cuda_in_full": ("driver",),
     "has_kernels": ("version", "text"),
 }
 
@@ -81,7 +82,8 @@ def compare(op: Operator, fact: AnyFact | PerGpu, value: Any, across: Across = "
     """Apply `op`; a fact with one value per GPU holds if one GPU ("any") or every GPU ("all") does."""
     if isinstance(fact, PerGpu):
         return _over_gpus(op, fact, value, across)
-    expected = describe(op, value)
+    stack = fact.value if isinstance(fact, Known) and isinstance(fact.value, DriverStack) else DriverStack()
+    expected = describe(op, value, stack.windows)
     if isinstance(fact, Unknown):
         return Outcome(holds=None, expected=expected, actual="unknown", why=fact.why)
     if op in ("exists", "absent"):
@@ -125,8 +127,8 @@ def _show(fact: AnyFact) -> str:
     return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
-def describe(op: Operator, value: Any) -> str:
-    """How the expectation reads in a table."""
+def describe(op: Operator, value: Any, windows: bool | None = None) -> str:
+    """How the expectation reads in a table; `windows` says whose driver numbers to name (None: both)."""
     shown = " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
     match op:
         case "exists":
@@ -145,17 +147,33 @@ def describe(op: Operator, value: Any) -> str:
             return " or ".join(map(str, value)) if isinstance(value, tuple) else shown
         case "contains_any":
             return f"one of {shown}"
-        case "serves_cuda":
-            floor = tables.driver_floor(shown)
-            return f"≥ {floor.linux} (Windows {floor.windows}) for CUDA {shown}" if floor else f"serves CUDA {shown}"
+        case "serves_cuda" | "serves_cuda_in_full":
+            return f"≥ {_driver_floor(op, shown, windows)}"
         case "has_kernels":
             return f"one of {shown}"
         case _:
             return shown
 
 
+def _driver_floor(op: Operator, cuda: str, windows: bool | None) -> str:
+    floors: list[str | None]
+    if op == "serves_cuda":
+        row = tables.driver_floor(cuda)
+        floors = [row.linux, row.windows] if row else [None, None]
+    else:
+        floors = [tables.driver_for(cuda, windows=side) for side in (False, True)]
+    linux, other = (floor or f"that of CUDA {cuda}" for floor in floors)
+    if windows is None and linux != other:
+        return f"{linux} (Windows {other})"
+    return other if windows else linux
+
+
 def _serves(stack: DriverStack, cuda: str) -> bool | None:
     return tables.serving(cuda, driver=stack.driver, cuda_driver=stack.cuda, windows=stack.windows).runs
+
+
+def _serves_in_full(stack: DriverStack, cuda: str) -> bool | None:
+    return tables.serving(cuda, driver=stack.driver, cuda_driver=stack.cuda, windows=stack.windows).in_full
 
 
 def _has_kernels(target: str, kernels: KernelSet) -> bool | None:
@@ -181,5 +199,6 @@ _OPERATORS: dict[Operator, Callable[[Any, Any], bool | None]] = {
     "version_below": _below,
     "version_in": versions.within,
     "serves_cuda": _serves,
+    "serves_cuda_in_full": _serves_in_full,
     "has_kernels": _has_kernels,
 }

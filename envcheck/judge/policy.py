@@ -10,6 +10,7 @@ import msgspec
 from envcheck.judge import rows, versions
 from envcheck.schema.errors import EnvcheckError, InputError
 from envcheck.schema.facts import Absent, Known, Observation, Record, TextFact, Unknown, value_of
+from envcheck.schema.requirement import Backend, Release
 from envcheck.schema.snapshot import Snapshot
 from envcheck.schema.verdict import Link, Remedy, Status, Verdict
 
@@ -203,6 +204,43 @@ def _variables(policy: Policy, snapshot: Snapshot) -> Iterator[Verdict]:
         )
 
 
+def release_conflicts(policy: Policy, backend: Backend, release: Release | None) -> list[Verdict]:
+    """What a release of a backend would install against the project's pins and bans."""
+    if release is None:
+        return []
+    wants = dict(release.packages) | ({"torch": release.torch} if release.torch else {})
+    moved = [
+        _conflict(backend, release, name, f"{name}{pin}", f"needs {name}{wants[name]}, the project pins {name}{pin}")
+        for name, pin in map(_split, policy.pins)
+        if pin.startswith("==") and name in wants and versions.within(pin.removeprefix("=="), wants[name]) is False
+    ]
+    banned = [
+        _conflict(backend, release, name, f"no {name}", f"installs {name}{wants[name]}, which the project forbids")
+        for name in map(_normalised, policy.forbidden)
+        if name in wants
+    ]
+    return moved + banned
+
+
+def _conflict(backend: Backend, release: Release, name: str, expected: str, clash: str) -> Verdict:
+    return Verdict(
+        id=f"{backend.name}.policy.{name}",
+        backend=backend.name,
+        title=f"Project policy on {name}",
+        status="not_met",
+        severity="blocker",
+        link="wheel",
+        cause="dependency_version_conflict",
+        says=f"{backend.title} {release.version} {clash}.",
+        expected=expected,
+        actual=clash,
+        evidence=(Observation(source=release.source, value=clash),),
+        source=FILE,
+        checked=release.checked,
+        remedy=Remedy(says=f"Install {backend.title} in an environment of its own, or change the policy."),
+    )
+
+
 def _headroom(policy: Policy, snapshot: Snapshot) -> Iterator[Verdict]:
     """Free GPU memory now must be at least the headroom; what a model leaves of it is the memory table's to say."""
     if policy.headroom_gib is None:
@@ -217,7 +255,8 @@ def _headroom(policy: Policy, snapshot: Snapshot) -> Iterator[Verdict]:
     says = f"The project keeps {policy.headroom_gib:g} GiB of GPU memory free; free now: {actual}."
     source = gpus.source if isinstance(gpus, Known) else gpus.why
     wanted = f"≥ {policy.headroom_gib:g} GiB"
-    yield _verdict("policy.headroom", "GPU headroom", "device", (holds, wanted, actual), says, source)
+    verdict = _verdict("policy.headroom", "GPU headroom", "device", (holds, wanted, actual), says, source)
+    yield msgspec.structs.replace(verdict, severity="warning", status="warning" if holds is False else verdict.status)
 
 
 def _unless_unknown(fact: TextFact, answer: bool) -> bool | None:

@@ -26,6 +26,9 @@ def judge_rows(requirements: Sequence[Requirement], scene: Scene, before: Sequen
         applies, why = _applies(row, scene)
         if applies is False or _has_nothing_to_say(row, scene):
             continue
+        if applies is None and row.severity != "blocker":
+            # A remark about something that may not even be there is noise.
+            continue
         verdict = _skipped(row, scene, done) or judge_row(row, scene, None if applies else why)
         done[verdict.id] = verdict
         yield verdict
@@ -156,10 +159,16 @@ def _remedy(row: Requirement, scene: Scene, outcome: Outcome) -> Remedy | None:
         return None
     return Remedy(
         says=fill(row.remedy.says, scene, outcome),
-        commands=tuple(fill(command, scene, outcome) for command in row.remedy.commands),
+        commands=tuple(fill(c, scene, outcome) for c in row.remedy.commands if _complete(c, scene)),
         risk=row.remedy.risk,
         needs_root=row.remedy.needs_root,
     )
+
+
+def _complete(command: str, scene: Scene) -> bool:
+    """A command is only given where every fact in it is known."""
+    paths = (match[1] for match in HOLE.finditer(command))
+    return all(path in OWN_HOLES or isinstance(scene.fact(path), Known) for path in paths)
 
 
 def fill(template: str, scene: Scene, outcome: Outcome | None = None) -> str:

@@ -189,15 +189,12 @@ def glibc_of(distro: str) -> str | None:
     return max(named, key=lambda row: len(row.name)).glibc if named else None
 
 
-def variable_rows(name: str, value: str, backend: str, version: str | None) -> tuple[VariableRow, ...]:
-    """What is known about a set variable for this backend and version (None: rows for every version alone)."""
+def variable_rows(name: str, value: str, backend: str) -> tuple[VariableRow, ...]:
+    """What is known about a variable that is set to `value` where this backend runs; each row says its versions."""
     return tuple(
         row
         for row in load("variables", Variables).variable
-        if row.name == name
-        and row.backend == backend
-        and (not row.values or value in row.values)
-        and (not row.versions or (version is not None and versions.within(version, row.versions) is True))
+        if row.name == name and row.backend == backend and (not row.values or value in row.values)
     )
 
 

@@ -27,6 +27,7 @@ Operator = Literal[
     "version_below",
     "version_in",
     "serves_cuda",
+    "serves_cuda_in_full",
     "has_kernels",
 ]
 """The closed set of comparisons; `envcheck/judge/operators.py` defines each."""

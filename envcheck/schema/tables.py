@@ -149,6 +149,8 @@ class VariableRow(Sourced):
     versions: str = ""
     values: tuple[str, ...] = ()
     """Narrows the row to these values; empty means any value."""
+    reader: str = ""
+    """Distribution whose version `versions` is about; empty means the backend's own."""
     instead: str = ""
 
 
