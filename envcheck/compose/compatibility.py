@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from envcheck.compose._cells import STATE_WORDS, STATUS_WORDS, row, table
@@ -36,6 +37,7 @@ def _of(verdicts: Sequence[Verdict], backend: str) -> list[Verdict]:
 
 
 def _part(name: str, state: BackendState | None, verdicts: list[Verdict]) -> Part:
+    names = labels(verdicts)
     title = backend_title(name) + (f": {STATE_WORDS[state.status][1]}" if state else "")
     blocks: list[Block] = []
     if state:
@@ -44,20 +46,20 @@ def _part(name: str, state: BackendState | None, verdicts: list[Verdict]) -> Par
     if judged:
         order = sorted(judged, key=lambda v: v.status not in _NEEDS_A_LOOK)
         caption = f"Requirements of {backend_title(name)}" if name != "machine" else "What concerns every backend"
-        rows = [_row(verdict, judged) for verdict in order]
+        rows = [_row(verdict, names[verdict.id]) for verdict in order]
         blocks.append(table(caption, ["Requirement", "Required", "Available", "Status"], rows))
-    blocks += _notes(judged)
+    blocks += _notes(judged, names)
     skipped = [verdict for verdict in verdicts if verdict.status == "skipped"]
     if skipped:
-        blocks.append(_skipped(skipped))
+        blocks.append(_skipped(skipped, names))
     if not blocks:
         blocks.append(Note(text="Nothing is known about what it requires.", mark="unknown"))
     return Part(id=f"backend-{slug(name)}", title=title, blocks=tuple(blocks))
 
 
-def _row(verdict: Verdict, peers: list[Verdict]) -> tuple[Cell, ...]:
+def _row(verdict: Verdict, name: str) -> tuple[Cell, ...]:
     mark, word = _status(verdict)
-    return row(label(verdict, peers), verdict.expected or "–", verdict.actual or "–", Cell(text=word, mark=mark))
+    return row(name, verdict.expected or "–", verdict.actual or "–", Cell(text=word, mark=mark))
 
 
 def _status(verdict: Verdict) -> tuple[Mark, str]:
@@ -66,14 +68,14 @@ def _status(verdict: Verdict) -> tuple[Mark, str]:
     return STATUS_WORDS[verdict.status]
 
 
-def label(verdict: Verdict, peers: Sequence[Verdict] = ()) -> str:
-    """A requirement's name for a person: its title, or its id in words ("vllm.gpu.kernels" → "GPU kernels").
+def labels(verdicts: Sequence[Verdict]) -> dict[str, str]:
+    """Id → a requirement's name for a person: its title, or its id in words ("vllm.gpu.kernels" → "GPU kernels").
 
-    Two peers that would read alike keep the whole id.
+    Two that would read alike keep their ids.
     """
-    text = _words(verdict)
-    alike = [peer for peer in peers if peer.id != verdict.id and _words(peer) == text]
-    return verdict.id if alike else text
+    words = {verdict.id: _words(verdict) for verdict in verdicts}
+    often = Counter(words.values())
+    return {verdict_id: verdict_id if often[text] > 1 else text for verdict_id, text in words.items()}
 
 
 def _words(verdict: Verdict) -> str:
@@ -91,7 +93,7 @@ def _basis(verdicts: Sequence[Verdict]) -> str:
     return f"Required: table (requirements matrix{checked}). Available: as read from the machine or stated."
 
 
-def _notes(verdicts: list[Verdict]) -> list[Block]:
+def _notes(verdicts: list[Verdict], names: dict[str, str]) -> list[Block]:
     """What each open verdict says, and its way out; a remedy with commands shows them."""
     blocks: list[Block] = []
     plain: list[Cell] = []
@@ -99,7 +101,7 @@ def _notes(verdicts: list[Verdict]) -> list[Block]:
         if verdict.status not in _NEEDS_A_LOOK:
             continue
         remedy = verdict.remedy
-        text = f"{label(verdict, verdicts)}: {verdict.says}" + (f" → {remedy.says}" if remedy else "")
+        text = f"{names[verdict.id]}: {verdict.says}" + (f" → {remedy.says}" if remedy else "")
         if remedy and remedy.needs_root:
             text += " (needs administrator rights)"
         plain.append(Cell(text=text, mark=_status(verdict)[0]))
@@ -108,10 +110,10 @@ def _notes(verdicts: list[Verdict]) -> list[Block]:
     return blocks
 
 
-def _skipped(verdicts: list[Verdict]) -> Fold:
+def _skipped(verdicts: list[Verdict], names: dict[str, str]) -> Fold:
     reasons: dict[str, list[str]] = {}
     for verdict in verdicts:
-        reasons.setdefault(verdict.skipped_because or "an earlier requirement", []).append(label(verdict, verdicts))
-    items = [Cell(text=f"{', '.join(names)}: waits for {reason}") for reason, names in reasons.items()]
+        reasons.setdefault(verdict.skipped_because or "an earlier requirement", []).append(names[verdict.id])
+    items = [Cell(text=f"{', '.join(held)}: waits for {reason}") for reason, held in reasons.items()]
     title = f"{plural(len(verdicts), 'requirement')} not judged, because an earlier link of the chain is broken"
     return Fold(title=title, blocks=(Points(items=tuple(items)),))

@@ -6,6 +6,8 @@ from typing import Any
 
 from envcheck.schema.facts import Absent, Known, Observation, Unknown
 from envcheck.schema.fit import Band, FitRow, MemoryTerms, SpeedBands, Status
+from envcheck.schema.report import AcceleratorBuild, Header, PackageRequirement, Subject, TableAge, Tables
+from envcheck.schema.run import PromptRun, Reconciled, Run, Validation
 from envcheck.schema.snapshot import (
     Amd,
     Apple,
@@ -216,3 +218,72 @@ def titan_fits() -> tuple[FitRow, ...]:
         fit_row("13B", "transformers", "fp16", status="no", total=27500.0),
         fit_row("30B", "transformers", "fp16", status="no", total=62800.0),
     )
+
+
+def small_run(**changes: Any) -> Run:
+    """A run of the embedded default on a CPU: one answer right, one wrong, one lost."""
+    prompts = (
+        PromptRun(
+            id="fixed_answer", kind="fixed_answer", passed=True, answer="right", answer_text="5 6 7 8", prompt_tokens=4,
+            output_tokens=8, ttft_ms=40.0, tpot_ms=8.0, e2e_ms=96.0, decode_tps=125.0, ram_mib=260.0,
+        ),
+        PromptRun(
+            id="capital_of_france", kind="question_answering", passed=False, answer="wrong", why="wanted Paris",
+            answer_text="L'Étoile | <b>la</b>\nMarseillaise `x`", prompt_tokens=40, output_tokens=12, ttft_ms=150.0,
+            tpot_ms=8.2, e2e_ms=240.0, decode_tps=122.0, ram_mib=262.0,
+        ),
+        PromptRun(id="sort_list", kind="text_generation", passed=False, answer="empty", error="the engine went away"),
+    )  # fmt: skip
+    fields: dict[str, Any] = {
+        "backend": "embedded", "model": "SmolLM2-135M-Instruct", "status": "degraded",
+        "why": "One prompt got no answer.",
+        "engine": "llama.cpp b11549", "device_expected": "cpu", "device_used": "cpu", "is_fallback": True,
+        "load_ms": 420.0, "unload_ms": 12.0, "prompts": prompts, "memory_mib": {"ram_peak": 262.0},
+        "settings": {"context": "4096", "seed": "1"},
+        "reconciled": (
+            Reconciled(
+                quantity="memory", unit="MiB", predicted=255.0, predicted_low=240.0, predicted_high=270.0,
+                measured=262.0,
+            ),
+        ),
+    }  # fmt: skip
+    return Run(**{**fields, **changes})
+
+
+def titan_tables() -> Tables:
+    """A few rows of each table."""
+    row: dict[str, Any] = {"source": "https://example.org/table", "checked": "2026-11-21"}
+    packages = (
+        ("core_ml", "Core ML libraries", "torch", ">=2.6", ">=2.14.1", ""),
+        ("web_framework", "Web framework", "fastapi", ">=0.115", ">=0.165.0", ">=3.11"),
+        ("vector_db", "", "chromadb", ">=1.0", ">=1.5.9", ""),
+    )
+    return Tables(
+        packages=tuple(
+            PackageRequirement(group=g, title=t, name=n, required=r, recommended=a, python=p, **row)
+            for g, t, n, r, a, p in packages
+        ),
+        builds=(
+            AcceleratorBuild(torch="2.15", variant="cu132", kernels="none", driver="no", python="no", **row),
+            AcceleratorBuild(torch="2.6–2.14", variant="cu126", kernels="native", driver="yes", python="yes", **row),
+            AcceleratorBuild(torch="2.4", variant="cu124", kernels="ptx", driver="yes", python="unknown", **row),
+        ),
+        ages=(TableAge(name="torch wheels", rows=73, oldest="2026-11-21", newest="2026-11-21"),),
+    )
+
+
+def titan_subject(**changes: Any) -> Subject:
+    """Everything about the TITAN V machine."""
+    fields: dict[str, Any] = {
+        "snapshot": titan_v(),
+        "judgement": titan_judgement(),
+        "fits": titan_fits(),
+        "tables": titan_tables(),
+        "validation": Validation(runs=(small_run(),)),
+    }
+    return Subject(**{**fields, **changes})
+
+
+HEADER = Header(
+    sprint="2.6 – Environment", agent="llm-specialist", timestamp="2026-11-21T04:00:00+00:00", version="0.1.0"
+)
