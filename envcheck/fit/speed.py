@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from envcheck.fit import speed_terms
 from envcheck.fit.speed_tables import engine_class, tables, terms
+from envcheck.fit.speed_terms import Constants
 from envcheck.schema.errors import InputError
 from envcheck.schema.facts import Unknown
 from envcheck.schema.speed import Band, SpeedBand, Workload
@@ -18,22 +21,47 @@ def predict(w: Workload) -> SpeedBand | Unknown:
     The decode figure is that of one stream at the middle of its output; throughput counts the time of the prompts.
     """
     _refuse_nonsense(w)
-    engine, k = engine_class(w.engine), terms()
+    engine = engine_class(w.engine)
+    found = point(w, terms())
+    if found is None:
+        return Unknown(why=_what_is_missing(w))
+    streams = _served(w, engine)
+    return SpeedBand(
+        decode_tps=_band(w, "decode", found.decode_tps),
+        prefill_tps=_band(w, "prefill", found.prefill_tps) if found.prefill_tps else None,
+        ttft_ms=_band(w, "ttft", found.ttft_ms) if found.ttft_ms else None,
+        throughput_tps=_band(w, "throughput", found.throughput_tps),
+        basis="calculated; constants fitted on public measurements",
+        assumptions=tuple(_assumptions(w, engine, streams)),
+    )
+
+
+class Point(NamedTuple):
+    """A prediction without its band."""
+
+    decode_tps: float
+    throughput_tps: float
+    prefill_tps: float | None
+    ttft_ms: float | None
+
+
+def point(w: Workload, k: Constants) -> Point | None:
+    """The prediction with given constants; None where a bandwidth is not known."""
+    engine = engine_class(w.engine)
     streams = _served(w, engine)
     middle = w.depth + w.prompt_tokens + w.output_tokens / 2.0
     step = speed_terms.decode_seconds(w, engine, streams, middle, k)
     if step is None:
-        return Unknown(why=_what_is_missing(w))
+        return None
     prompt = speed_terms.prefill_seconds(w, engine, k) if w.prompt_tokens else None
-    return SpeedBand(
-        decode_tps=_band(w, "decode", 1.0 / step),
-        prefill_tps=_band(w, "prefill", w.prompt_tokens / prompt) if prompt else None,
-        ttft_ms=_band(w, "ttft", 1e3 * (prompt * (w.concurrency + 1) / 2.0 + step)) if prompt else None,
-        throughput_tps=_band(
-            w, "throughput" if streams > 1 else "decode", _throughput(w, streams, step, prompt or 0.0)
-        ),
-        basis="calculated; constants fitted on public measurements",
-        assumptions=tuple(_assumptions(w, engine, streams)),
+    together = speed_terms.prefill_seconds(w, engine, k, streams) if prompt else 0.0
+    # Requests that come together wait for each other's prompts: the average one for half of them.
+    queue = speed_terms.prefill_seconds(w, engine, k, (w.concurrency + 1) / 2.0) if prompt else None
+    return Point(
+        decode_tps=1.0 / step,
+        throughput_tps=_throughput(w, streams, step, together or 0.0),
+        prefill_tps=w.prompt_tokens / prompt if prompt else None,
+        ttft_ms=1e3 * queue if queue else None,
     )
 
 
@@ -66,10 +94,10 @@ def _served(w: Workload, engine: str) -> int:
     return max(min(w.concurrency, slots or w.concurrency), 1)
 
 
-def _throughput(w: Workload, streams: int, step: float, prompt: float) -> float:
-    """Output tokens per second of all streams: each request takes its own prompt's time from everybody."""
+def _throughput(w: Workload, streams: int, step: float, prompts: float) -> float:
+    """Output tokens per second of all streams: the prompts take their time from everybody."""
     tokens = max(w.output_tokens, 1)
-    return streams * tokens / (streams * prompt + tokens * step)
+    return streams * tokens / (prompts + tokens * step)
 
 
 def _band(w: Workload, quantity: str, value: float) -> Band:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Any
 
@@ -58,7 +59,7 @@ def workload(request: SpeedRequest) -> Workload | Unknown:
     processor = _processor(request) if not gpus else None
     if isinstance(processor, Unknown):
         return processor
-    stored = _format(request, model, engine)
+    stored = _format(request, model, engine, shape.params)
     return Workload(
         shape=shape,
         weight_bytes=request.size_gib * _GIB if request.size_gib else shape.params * stored.bits / 8.0,
@@ -69,6 +70,7 @@ def workload(request: SpeedRequest) -> Workload | Unknown:
         split=_split(engine, len(gpus), settings),
         processor=processor,
         weak_host=bool(gpus) and bool(_WEAK_HOST.search(request.cpu or "")),
+        flash_attention=_flash(request, settings),
         depth=request.depth or 0,
         prompt_tokens=_prompt(request, engine),
         output_tokens=request.n_gen or 128,
@@ -85,20 +87,35 @@ def _prompt(request: SpeedRequest, engine: str) -> int:
     return _BENCH_PROMPT if request.metric == "prefill_tps" and engine_class(engine) != "ollama" else _CHAT_PROMPT
 
 
+def _flash(request: SpeedRequest, settings: dict[str, Any]) -> bool | None:
+    """As stated; a llama-bench table that does not print the setting was made with the old default, off."""
+    stated = settings.get("fa")
+    if stated is None:
+        return False if (request.engine or "llama.cpp") == "llama.cpp" and settings else None
+    return bool(stated)
+
+
 def _slots(settings: dict[str, Any]) -> int | None:
     stated = settings.get("parallel") or settings.get("np")
     return stated if isinstance(stated, int) and stated > 0 else None
 
 
-def _format(request: SpeedRequest, model: str, engine: str) -> Format:
+def _format(request: SpeedRequest, model: str, engine: str, params: float) -> Format:
     known = tables().formats
     stored = format_named(request.quant or "") or format_named(model)
     if stored is None:
-        stored = known["bf16" if any(word in engine.lower() for word in _SIXTEEN_BIT) else "q4_k_m"]
+        wide = any(word in engine.lower() for word in _SIXTEEN_BIT) and _fits_at_16_bits(request, params)
+        stored = known["bf16" if wide else "q4_k_m"]
     if "gpt-oss" in model.lower() and stored.kind == "f16":
         # The experts are published in MXFP4 and every conversion keeps them so; the rest is a tenth.
         return Format(bits=5.3, kind="int4")
     return stored
+
+
+def _fits_at_16_bits(request: SpeedRequest, params: float) -> bool:
+    """False when 16-bit weights could not lie on the cards: then an unstated format must be a smaller one."""
+    room = (request.hardware_memory_gib or math.inf) * (request.n_gpus or 1)
+    return 2.0 * params < 0.9 * room * _GIB
 
 
 def _gpus(request: SpeedRequest) -> tuple[HardwareRow, ...] | Unknown:

@@ -38,6 +38,6 @@ def format_named(text: str) -> Format | None:
     for word, name in _WORDS:
         if word in said:
             return known[name]
-    if re.search(r"(?<![a-z0-9])q4(?![a-z0-9_])", said):
+    if re.search(r"(?<![a-z0-9])q4(?![a-z0-9_])|mixed-int", said):
         return known["q4_k_m"]
     return None

@@ -35,6 +35,8 @@ _OLD_ATTENTION = re.compile(
     r"|alpaca|llama ?(7|13)b|codeqwen|phi-?[23]|gemma:7b"
 )
 _HYBRID = re.compile(r"qwen-?3\.?[56]|qwen3-?next|nemotron|granite-?4|lfm2|falcon-?h1|jamba|kimi-linear|bonsai-27b")
+_KV_BYTES = 4096.0
+"""Bytes per layer and token of 8 key-value heads of width 128 at 16 bits: what most models since 2024 have."""
 _WINDOWED = re.compile(r"gemma-?[234]|gpt-?oss")
 _LATENT = re.compile(r"deepseek-?2|deepseek-(v[23]|r1)|glm-?4\.7|kimi-k2")
 
@@ -60,26 +62,28 @@ def shape_from_name(name: str, params_b: float | None = None, active_b: float | 
 
 
 def _guess(said: str, params: float, active: float) -> ModelShape:
-    size = (params * active) ** 0.5
-    layers = 32.0 * (size / 7e9) ** 0.4
-    full, local, window = 4096.0 * layers, 0.0, 0
+    """Layers, cache and attention of a decoder of this size: 32 layers at 7B, growing with its 0.4th power."""
+    layers = 32.0 * ((params * active) ** 0.5 / 7e9) ** 0.4
+    full, local, window = layers, 0.0, 0
+    kv_bytes = _KV_BYTES
     if _OLD_ATTENTION.search(said) and params < 14e9 and "llama 3" not in said and "llama3" not in said:
-        full = 16384.0 * layers * (params / 7e9) ** (1 / 3)
+        kv_bytes = 16384.0 * (params / 7e9) ** (1 / 3)
     elif _HYBRID.search(said):
-        full = 4096.0 * layers * (0.125 if "nemotron" in said else 0.25) * 0.5
+        full, kv_bytes = layers * (0.125 if "nemotron" in said else 0.25), _KV_BYTES / 2
     elif "gpt" in said and "oss" in said:
-        full, local, window = 1024.0 * layers, 1024.0 * layers, 128
+        full, local, window, kv_bytes = layers / 2, layers / 2, 128, _KV_BYTES / 2
     elif _WINDOWED.search(said) and params > 2.6e9:
-        full, local, window = 8192.0 * layers / 6, 8192.0 * layers * 5 / 6, 1024
+        full, local, window, kv_bytes = layers / 6, layers * 5 / 6, 1024, _KV_BYTES * 2
     elif _LATENT.search(said):
-        full = 1152.0 * layers
-    width = (active / (12.0 * layers)) ** 0.5
+        kv_bytes = 1152.0
     return ModelShape(
         params=params,
         active_params=active,
         layers=layers,
-        kv_bytes_per_token=full,
-        kv_local_bytes_per_token=local,
+        kv_bytes_per_token=kv_bytes * full,
+        kv_local_bytes_per_token=kv_bytes * local,
         window=window,
-        width=width,
+        width=(active / (12.0 * layers)) ** 0.5,
+        attention_layers=full,
+        local_layers=local,
     )

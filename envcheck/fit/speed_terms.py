@@ -19,8 +19,9 @@ from envcheck.schema.speed import Processor, Workload
 Constants = Mapping[str, float]
 
 _MICRO = 1e-6
-_BATCH = 512
-"""Prompt tokens that go through the model together (llama.cpp's default ubatch; vLLM's chunks are larger)."""
+_BATCH, _LARGE_BATCH = 512, 2048
+"""Prompt tokens that go through the model together: llama.cpp's default `--ubatch-size`, vLLM's smallest default of
+`max_num_batched_tokens`."""
 
 
 def memory_class(row: HardwareRow) -> str:
@@ -56,16 +57,20 @@ def vector_rate(row: HardwareRow, k: Constants) -> float:
     return (stated or (row.bandwidth_gbs or 100.0) * k["prefill.fp32_per_gbs"]) * 1e12
 
 
-def active_share(w: Workload, streams: float) -> float:
-    """Share of the weights that `streams` tokens touch together: experts are drawn independently."""
+def active_share(w: Workload, streams: float, k: Constants) -> float:
+    """Share of the weights that `streams` tokens touch together.
+
+    Tokens that drew experts independently would leave (1 - share) ** streams untouched; tokens of like texts draw
+    alike, so they count as fewer (an exponent below 1).
+    """
     one = min(w.shape.active_params / w.shape.params, 1.0)
-    return 1.0 - math.pow(1.0 - one, streams)
+    return 1.0 - math.pow(1.0 - one, math.pow(streams, k["decode.experts"]))
 
 
-def read_bytes(w: Workload, streams: float) -> float:
+def read_bytes(w: Workload, streams: float, k: Constants) -> float:
     """Weight bytes of one step: without the embedding rows that are looked up, and active experts only."""
     stored = w.weight_bytes * max(1.0 - w.shape.unread_params / w.shape.params, 0.1)
-    return stored * active_share(w, streams)
+    return stored * active_share(w, streams, k)
 
 
 def decode_seconds(w: Workload, engine: str, streams: float, depth: float, k: Constants) -> float | None:
@@ -74,7 +79,7 @@ def decode_seconds(w: Workload, engine: str, streams: float, depth: float, k: Co
     if w.gpu_share < 1.0 or not w.gpus:
         if w.processor is None:
             return None
-        on_cpu = cpu_seconds(w, w.processor, streams, depth, k)
+        on_cpu = cpu_seconds(w, w.processor, engine, streams, depth, k)
         if not w.gpus:
             return on_cpu
     rate = bandwidth(w)
@@ -89,9 +94,9 @@ def _gpu_seconds(w: Workload, engine: str, streams: float, depth: float, rate: f
     row = w.gpus[0]
     n = len(w.gpus) if w.split == "tensor" else 1
     moe = k["decode.moe"] if w.shape.is_moe else 1.0
-    weights = moe * read_bytes(w, streams) / (k[f"decode.share_{memory_class(row)}"] * rate)
+    weights = moe * read_bytes(w, streams, k) / (k[f"decode.share_{memory_class(row)}"] * rate)
     unpack = moe * w.shape.active_params * k[f"decode.unpack_{w.weight_kind}"] / vector_rate(row, k)
-    arithmetic = 2.0 * w.shape.active_params * (streams - 1.0) / matrix_rate(w, k)
+    arithmetic = 2.0 * w.shape.active_params * (streams - 1.0) / (matrix_rate(w, engine, k) * k["decode.batch"])
     cache = streams * _kv_bytes(w, depth) / (k["decode.share_kv"] * rate)
     launches = w.shape.layers * (k[f"decode.launch_{engine}"] + k["decode.weak_host"] * w.weak_host)
     per_stream = k["decode.sequence"] * (streams - 1.0)
@@ -112,50 +117,67 @@ def _kv_bytes(w: Workload, depth: float) -> float:
     return w.shape.kv_bytes(depth) * w.kv_bytes_per_element / 2.0
 
 
-def cpu_seconds(w: Workload, cpu: Processor, streams: float, depth: float, k: Constants) -> float:
+def cpu_seconds(w: Workload, cpu: Processor, engine: str, streams: float, depth: float, k: Constants) -> float:
     """Seconds of one step on the CPU: memory and arithmetic overlap badly, so they add."""
+    own_kernels = engine in ("llama", "ollama")
     rate = cpu.bandwidth_gbs * 1e9 * k["cpu.share"]
     cores = cpu.cores * cpu.giga_flops_per_core * 1e9
     moe = k["cpu.moe"] if w.shape.is_moe else 1.0
-    weights = moe * read_bytes(w, streams) / rate
-    unpack = streams * w.shape.active_params * k[f"cpu.unpack_{w.weight_kind}"] / cores
-    cache = streams * _kv_bytes(w, depth) / rate * k["cpu.kv"]
-    return weights + unpack + cache + w.shape.layers * k["cpu.launch"] * _MICRO
+    weights = moe * read_bytes(w, streams, k) / rate
+    kernels = k["cpu.ik"] if "ik_llama" in w.engine.lower() else 1.0
+    unpack = streams * w.shape.active_params * k[f"cpu.unpack_{w.weight_kind}"] * kernels / cores
+    cache = streams * _kv_bytes(w, depth) / rate * k["cpu.kv" if own_kernels else "cpu.kv_eager"]
+    return weights + unpack + cache + w.shape.layers * cpu.cores * k["cpu.launch"] * _MICRO
 
 
-def matrix_rate(w: Workload, k: Constants) -> float:
-    """Sustained operations per second of matrix products in a prompt, all GPUs of a tensor split together.
+def matrix_rate(w: Workload, engine: str, k: Constants) -> float:
+    """Sustained operations per second of matrix products in a prompt, one GPU.
 
-    The units limit and the power limit count like resistances in series: large chips with little power (RTX 6000 Ada,
+    Engines that dequantize and call the vendor's libraries reach a share of the nominal matrix rate. In llama.cpp's own
+    kernels the units and the power limit count like resistances in series: large chips with little power (RTX 6000 Ada,
     L40S) sustain far less of their nominal rate than small chips with much.
     """
     row, backend = w.gpus[0], backend_of(w)
-    vector = vector_rate(row, k) / 1e12
-    if backend == "cuda" and row.fp16_matrix_tflops:
-        geforce = "GeForce" in row.name
-        nominal = row.fp16_matrix_tflops * (1.0 if geforce else k["prefill.full_rate_parts"])
-        units = nominal * k["prefill.cuda"]
-    elif backend == "cuda":
-        newer = float(row.compute_capability or "0") >= 8.0
-        units = vector * (k["prefill.cuda_untold"] if newer else k["prefill.pascal"])
-    elif backend == "metal":
-        units = vector * k["prefill.metal"]
-    else:
-        units = (row.fp16_vector_tflops or 2.0 * vector) * k[f"prefill.{backend}"]
-    power = (
-        row.tdp_w * k["prefill.per_watt"] if row.tdp_w and row.kind == "discrete" and backend == "cuda" else math.inf
-    )
     shape = k["prefill.f16"] if w.weight_kind == "f16" else 1.0
     moe = k["prefill.moe"] if w.shape.is_moe else 1.0
-    return 1e12 / (1.0 / units + 1.0 / power) * shape * moe
+    if backend == "cuda" and row.fp16_matrix_tflops:
+        if engine not in ("llama", "ollama", "awq"):
+            return row.fp16_matrix_tflops * 1e12 * k["prefill.serving"] * moe
+        units = row.fp16_matrix_tflops * _rate_parts(row, k)
+        power = row.tdp_w * k["prefill.per_watt"] if row.tdp_w and row.kind == "discrete" else math.inf
+        return 1e12 / (1.0 / units + 1.0 / power) * shape * moe
+    return _vector_units(row, backend, k) * shape * moe
 
 
-def prefill_seconds(w: Workload, engine: str, k: Constants) -> float | None:
-    """Seconds to process the prompt behind `depth` cached tokens, one stream. None: a rate is not known."""
+def _rate_parts(row: HardwareRow, k: Constants) -> float:
+    """Share of the nominal matrix rate that llama.cpp's kernels can use: GeForce is sold at half rate already."""
+    if (row.memory_type or "").startswith("HBM"):
+        return k["prefill.hbm"]
+    return k["prefill.geforce"] if "GeForce" in row.name else k["prefill.professional"]
+
+
+def _vector_units(row: HardwareRow, backend: str, k: Constants) -> float:
+    """Operations per second where no matrix rate is known, as a multiple of the vector rate."""
+    vector = vector_rate(row, k)
+    if backend == "cuda":
+        newer = float(row.compute_capability or "0") >= 8.0
+        return vector * (k["prefill.cuda_untold"] if newer else k["prefill.pascal"])
+    if backend == "metal":
+        return vector * k["prefill.metal"]
+    half = row.fp16_matrix_tflops or row.fp16_vector_tflops
+    return (half * 1e12 if half and row.vendor == "NVIDIA" else 2.0 * vector) * k[f"prefill.{backend}"]
+
+
+def _flash(w: Workload, engine: str) -> bool:
+    """Whether attention runs fused: as stated, else as the engine does by default (llama.cpp since August 2025)."""
+    return engine not in ("awq", "eager") if w.flash_attention is None else w.flash_attention
+
+
+def prefill_seconds(w: Workload, engine: str, k: Constants, requests: float = 1.0) -> float | None:
+    """Seconds to process the prompts of `requests` requests behind `depth` cached tokens. None: a rate is not known."""
     tokens = max(w.prompt_tokens, 1)
-    products = 2.0 * w.shape.active_params * tokens
-    context = w.depth + tokens / 2.0
-    attention = 4.0 * w.shape.layers * w.shape.width * context * tokens
+    products = 2.0 * w.shape.active_params * tokens * requests
+    attention = 4.0 * w.shape.width * w.shape.attention_span(w.depth + tokens / 2.0) * tokens * requests
     if not w.gpus:
         if w.processor is None:
             return None
@@ -164,8 +186,14 @@ def prefill_seconds(w: Workload, engine: str, k: Constants) -> float | None:
     link = bandwidth(w)
     if link is None:
         return None
-    rate = matrix_rate(w, k) * math.pow(len(w.gpus), k["multi.prefill"])
-    batches = math.ceil(tokens / _BATCH)
-    touched = read_bytes(w, min(tokens, _BATCH)) / link * k["prefill.weights"]
-    overhead = k[f"prefill.start_{engine}"] * 1e-3
-    return products / rate + attention / (rate * k["prefill.attention"]) + batches * touched + overhead
+    rate = matrix_rate(w, engine, k) * math.pow(len(w.gpus), k["multi.prefill"])
+    batch = _BATCH if engine in ("llama", "ollama") else _LARGE_BATCH
+    passes = max(tokens * requests / batch, 1.0)
+    gather = k["prefill.experts"] if w.shape.is_moe else 1.0
+    touched = (
+        gather * read_bytes(w, min(tokens * requests, batch), k) / (link * k[f"decode.share_{memory_class(w.gpus[0])}"])
+    )
+    efficiency = k["prefill.attention_flash" if _flash(w, engine) else "prefill.attention"]
+    spread = len(w.gpus) if w.split == "tensor" else 1
+    start = k[f"prefill.start_{engine}"] * 1e-3
+    return products / rate + attention / (rate * efficiency) + passes * touched / spread + start

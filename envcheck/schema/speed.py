@@ -29,12 +29,20 @@ class ModelShape(Record):
     """The same for layers with a sliding window."""
     window: int = 0
     width: float = 0.0
-    """Hidden width."""
+    """Width of all query heads of one layer together."""
+    attention_layers: float = 0.0
+    """Layers whose queries look at the whole context."""
+    local_layers: float = 0.0
+    """Layers whose queries look at the window."""
 
     @property
     def is_moe(self) -> bool:
         """True when a token passes through part of the weights only."""
         return self.active_params < 0.9 * self.params
+
+    def attention_span(self, context: float) -> float:
+        """Tokens that one query looks at, summed over all layers."""
+        return self.attention_layers * context + self.local_layers * min(context, self.window or context)
 
     def kv_bytes(self, depth: float) -> float:
         """Bytes of keys and values that one decoded token reads at this depth."""
@@ -76,6 +84,8 @@ class Workload(Record):
     weak_host: bool = False
     """The GPU hangs on a single-board computer or a PCIe x1 slot: launches and transfers take longer."""
     kv_bytes_per_element: float = 2.0
+    flash_attention: bool | None = None
+    """None: what the engine does by default."""
     depth: int = 0
     prompt_tokens: int = 512
     output_tokens: int = 128
