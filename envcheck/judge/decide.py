@@ -7,6 +7,9 @@ way out is.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import product
+
+import msgspec
 
 from envcheck.judge import rows, tables, versions
 from envcheck.judge.evaluate import judge_machine, newest_that_runs
@@ -42,15 +45,9 @@ def decide(
     facts = wheel_facts(snapshot)
     rejected: list[Rejected] = []
     blocked: list[Blocked] = []
-    leads: dict[str, Release] = {}
-    for profile in profiles:
-        if profile.leads:
-            release, why = _lead(profile, snapshot, pinned.get(profile.leads))
-            rejected += why
-            if release is None:
-                blocked.append(_no_release(profile, why))
-            else:
-                leads[profile.leads] = release
+    leads, why_not, block = _leads([profile for profile in profiles if profile.leads], snapshot, facts, pinned)
+    rejected += why_not
+    blocked += block
     wants_torch = any("torch" in profile.packages for profile in profiles)
     specifier = ",".join(filter(None, [pinned.get("torch", ""), *(r.torch for r in leads.values())]))
     build = None
@@ -91,18 +88,64 @@ def _pins(pins: Iterable[str], policy: Policy | None) -> dict[str, str]:
     return found
 
 
-def _lead(profile: Profile, snapshot: Snapshot, pin: str | None) -> tuple[Release | None, list[Rejected]]:
-    """The newest release of the leading package that runs here, within its pin."""
+def _leads(
+    profiles: Sequence[Profile], snapshot: Snapshot, facts: WheelFacts, pinned: dict[str, str]
+) -> tuple[dict[str, Release], list[Rejected], list[Blocked]]:
+    """The newest releases of the leading packages that run here and agree on torch with each other."""
+    found: list[tuple[Release, ...]] = []
+    rejected: list[Rejected] = []
+    blocked: list[Blocked] = []
+    for profile in profiles:
+        pin = pinned.get(profile.leads, "")
+        running, newer = _running(profile, snapshot, facts, pin)
+        if not running:
+            blocked.append(_no_release(profile, newer))
+        found.append(running)
+        rejected += newer
+    if blocked or not profiles:
+        return {}, rejected, blocked
+    # Fewest steps back in all: with one leading package this is its newest release that runs.
+    picks = [pick for pick in product(*(list(enumerate(running)) for running in found)) if _agree([r for _, r in pick])]
+    if picks:
+        chosen = [release for _, release in min(picks, key=lambda pick: sum(rank for rank, _ in pick))]
+        for profile, running, release in zip(profiles, found, chosen, strict=True):
+            passed = running[: running.index(release)][:4]
+            because = "its torch is not the one that the other packages need"
+            rejected += [Rejected(choice=f"{profile.leads} {r.version}", because=because) for r in passed]
+        return {p.leads: r for p, r in zip(profiles, chosen, strict=True)}, rejected, []
+    names = " and ".join(profile.title for profile in profiles)
+    says = f"no version works: {names} pin different torch releases in every version that runs here"
+    return {}, rejected, [Blocked(says=says, remedy=Remedy(says="Give each an environment of its own (--target)."))]
+
+
+def _running(
+    profile: Profile, snapshot: Snapshot, facts: WheelFacts, pin: str
+) -> tuple[tuple[Release, ...], list[Rejected]]:
+    """Releases that run here with a torch that runs here, newest first, and why the newer ones do not."""
     matrix = rows.backend(profile.backend)
     machine = judge_machine(snapshot, Intent())
-    if pin is not None:
-        allowed = tuple(r for r in matrix.release if versions.within(r.version, pin))
-        if not allowed:
-            return None, [Rejected(choice=f"{profile.leads}{pin}", because="the matrix lists no such release")]
-        matrix = type(matrix)(backend=matrix.backend, release=allowed, requirement=matrix.requirement)
-    chosen = newest_that_runs(matrix, snapshot, Intent(), machine)
-    newer = matrix.release[: matrix.release.index(chosen)] if chosen else matrix.release[:3]
-    return chosen, [Rejected(choice=f"{profile.leads} {r.version}", because=_why_not(r, snapshot)) for r in newer[:4]]
+    left = tuple(r for r in matrix.release if not pin or versions.within(r.version, pin))
+    if not left:
+        return (), [Rejected(choice=f"{profile.leads}{pin}", because="the matrix lists no such release")]
+    found: list[Release] = []
+    for release in left:
+        one = msgspec.structs.replace(matrix, release=(release,))
+        wants_torch = "torch" in profile.packages
+        if newest_that_runs(one, snapshot, Intent(), machine) is None:
+            continue
+        if wants_torch and facts.accelerator is not None and best_torch(facts, release.torch).build is None:
+            continue
+        found.append(release)
+    newer = left[: left.index(found[0])] if found else left[:3]
+    rejected = [Rejected(choice=f"{profile.leads} {r.version}", because=_why_not(r, snapshot)) for r in newer[:4]]
+    return tuple(found), rejected
+
+
+def _agree(releases: Sequence[Release]) -> bool:
+    """Whether exact torch pins and CUDA runtimes of several packages are one and the same."""
+    exact = {v for r in releases for op, v in versions.clauses(r.torch) or () if op == "=="}
+    runtimes = {r.variant for r in releases if r.variant}
+    return len(exact) <= 1 and len(runtimes) <= 1
 
 
 def _why_not(release: Release, snapshot: Snapshot) -> str:

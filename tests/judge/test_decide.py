@@ -1,0 +1,94 @@
+"""What to install: named machines, and laws over all of them."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from envcheck.importers import assume
+from envcheck.install.profiles import load
+from envcheck.judge.decide import Decided, decide
+from envcheck.judge.policy import Policy
+from envcheck.schema.errors import InputError
+
+CASES = tomllib.loads((Path(__file__).parent.parent / "cases" / "install" / "decisions.toml").read_text())["case"]
+
+
+def decided(machine: dict[str, Any], profiles: list[str], pins: list[str] | None = None) -> Decided:
+    libc = machine.pop("libc", None)
+    snapshot = assume.to_snapshot(assume.read(msgspec.json.encode(machine).decode(), "case"))
+    if libc:
+        fact = {"fact": "known", "value": libc, "source": "assumed"}
+        os = msgspec.convert({**msgspec.to_builtins(snapshot.os), "libc": fact}, type(snapshot.os))
+        snapshot = msgspec.structs.replace(snapshot, os=os)
+    return decide(snapshot, load(profiles), pins or [])
+
+
+@pytest.mark.parametrize("case", CASES, ids=[c["name"] for c in CASES])
+def test_named_decisions(case: dict[str, Any]) -> None:
+    found = decided(dict(case["machine"]), case["profiles"], case.get("pins"))
+    said = " ".join(block.says for block in found.blocked)
+    if "blocked" in case:
+        assert case["blocked"] in said
+        assert all(block.remedy for block in found.blocked)
+    else:
+        assert not said
+    for key in ("torch", "accelerator"):
+        if key in case:
+            assert getattr(found.decision, key) == case[key], (found.decision.because, found.decision.rejected)
+    assert case.get("because", "") in " ".join(found.decision.because)
+    assert case.get("not", "") in " ".join(r.choice for r in found.decision.rejected)
+
+
+def test_there_are_sixty_named_cases() -> None:
+    assert len({c["name"] for c in CASES}) >= 60
+
+
+@pytest.mark.parametrize(
+    ("pins", "says"),
+    [
+        (["torch==2.7.0", "torch==2.8.0"], "contradict"),
+        (["torch"], "name==version"),
+        (["torch~2"], "name==version"),
+    ],
+)
+def test_pins_that_cannot_be_followed(pins: list[str], says: str) -> None:
+    with pytest.raises(InputError, match=says):
+        decided({"gpus": []}, ["transformers"], pins)
+
+
+def test_a_forbidden_pin() -> None:
+    snapshot = assume.to_snapshot(assume.read("gpus = []", "case"))
+    with pytest.raises(InputError, match="forbidden"):
+        decide(snapshot, load(["web"]), ["xformers==0.0.35"], Policy(forbidden=("xformers",)))
+
+
+def test_unknown_profiles_are_answered_with_near_ones() -> None:
+    with pytest.raises(InputError, match="did you mean transformers"):
+        load(["transformer"])
+
+
+DRIVERS = [
+    "450.80.02",
+    "470.82.01",
+    "525.60.13",
+    "535.104.05",
+    "550.54.14",
+    "570.26",
+    "580.65.06",
+    "595.45.04",
+    "610.43.02",
+]
+CARDS = ["NVIDIA TITAN V", "Tesla T4", "NVIDIA GeForce RTX 4090", "NVIDIA GeForce RTX 5090", "Tesla V100-SXM2-32GB"]
+
+
+@pytest.mark.parametrize("gpu", CARDS)
+def test_more_driver_never_takes_a_build_away(gpu: str) -> None:
+    base = {"os": "linux", "arch": "x86_64", "glibc": "2.39", "python": "3.11.9", "gpus": [{"name": gpu}]}
+    found = [decided({**base, "driver": driver}, ["embeddings"]).decision.torch for driver in DRIVERS]
+    lines = [tuple(map(int, (torch or "0.0").split(".")[:2])) for torch in found]
+    assert lines == sorted(lines)
