@@ -53,15 +53,15 @@ class Hparams(Record):
     encoder: bool = False
     context_trained: int = 0
 
+    ff_max: int = 0
+    """Widest feed-forward block that one token passes through at once."""
+    caches: bool = True
+    """Whether any layer caches keys and values."""
+
     @property
     def layer_count(self) -> int:
         """Repeating layers."""
         return len(self.blocks)
-
-    @property
-    def ff_max(self) -> int:
-        """Widest feed-forward block that one token passes through at once."""
-        return max((block.ff for block in self.blocks), default=0)
 
 
 @cache
@@ -88,9 +88,12 @@ def from_header(header: dict[str, Any]) -> Hparams | None:
         return None
     known = architectures().get(str(header.get("arch")), {})
     heads = per_layer(header.get("n_head"), count)
+    blocks = _blocks(header, known, heads)
     return Hparams(
         arch=str(header.get("arch")),
-        blocks=_blocks(header, known, heads),
+        blocks=blocks,
+        ff_max=max(block.ff for block in blocks),
+        caches=any(block.k_width for block in blocks),
         embd=embd,
         vocab=vocab,
         heads=max(heads),
@@ -195,6 +198,8 @@ def from_facts(facts: ModelFacts, arch: str | None = None) -> Hparams:
     return Hparams(
         arch=arch or facts.architecture,
         blocks=blocks,
+        ff_max=max((block.ff for block in blocks), default=0),
+        caches=any(block.k_width for block in blocks),
         embd=facts.hidden,
         vocab=facts.vocab,
         heads=max((block.heads for block in blocks), default=0),
@@ -222,8 +227,8 @@ def _block(layer: Layer) -> Block:
             keys, values = attention.kv_heads * attention.key_dim, attention.kv_heads * attention.value_width
     elif isinstance(attention, LatentAttention):
         heads = attention.heads
-        keys = heads * (attention.nope_dim + attention.rope_dim)
-        values = heads * attention.value_dim
+        # As files converted since April 2025 describe it: one key head as wide as the compressed vector.
+        keys, values = attention.cached_elements, attention.kv_rank
     return Block(
         heads=heads,
         k_width=keys,

@@ -10,6 +10,7 @@ from __future__ import annotations
 from envcheck.fit.memory_hparams import Block, Hparams
 from envcheck.fit.memory_llama_settings import LlamaSettings
 from envcheck.fit.memory_types import element_bytes
+from envcheck.schema.facts import Record
 
 STATE_BYTES = 4
 """Recurrent state is f32 (`type_r`, `type_s` in `llama_memory_recurrent`)."""
@@ -52,7 +53,7 @@ def _layer_bytes(block: Block, hparams: Hparams, settings: LlamaSettings) -> flo
 
 
 def is_latent_file(block: Block) -> bool:
-    """Whether the file was converted for the compressed cache: its key heads count is then one."""
+    """Whether the file was converted for the compressed cache: it then counts one key head."""
     return block.k_width < block.heads * 64
 
 
@@ -76,3 +77,58 @@ def state_bytes(hparams: Hparams, settings: LlamaSettings) -> tuple[float, ...]:
     """Recurrent state of each layer, all sequences together; it does not depend on the context."""
     one = (hparams.state + hparams.conv_state) * STATE_BYTES * max(settings.sequences, 1)
     return tuple(float(one) if block.recurrent else 0.0 for block in hparams.blocks)
+
+
+class Totals(Record):
+    """Sums over all layers: the cache of a whole model without walking its layers each time."""
+
+    full: tuple[int, int]
+    """Widths of keys and values of layers that attend to everything."""
+    windowed: tuple[int, int]
+    latent: int
+    """Elements per token of compressed keys and values, where the file keeps them so."""
+    window: int
+    state: int
+    """Elements of recurrent state of one sequence."""
+    encoder: bool
+
+
+def totals(hparams: Hparams) -> Totals:
+    """Sum the widths of a model's layers."""
+    full, windowed, latent = [0, 0], [0, 0], 0
+    for block in hparams.blocks:
+        if hparams.kv_rank and block.heads and block.k_width:
+            latent += hparams.kv_rank + hparams.rope_dim
+        kind = windowed if block.windowed and hparams.window else full
+        kind[0] += block.k_width
+        kind[1] += block.v_width
+    return Totals(
+        full=(full[0], full[1]),
+        windowed=(windowed[0], windowed[1]),
+        latent=latent,
+        window=hparams.window,
+        state=(hparams.state + hparams.conv_state) * sum(block.recurrent for block in hparams.blocks),
+        encoder=hparams.encoder,
+    )
+
+
+def total_cache_bytes(sums: Totals, settings: LlamaSettings) -> float:
+    """Key-value bytes of the whole model; the same as the sum of `cache_bytes` for a file of today's layout."""
+    if sums.encoder and not settings.encoder_cache:
+        return 0.0
+    key, value = _bytes(settings.type_k), _bytes(settings.type_v)
+    full = settings.context_per_stream
+    if sums.latent and settings.latent_cache:
+        return settings.streams * full * sums.latent * key
+    sequences = settings.sequences if settings.unified else 1
+    short = pad(min(full, sums.window * sequences + settings.ubatch))
+    if settings.full_window_cache:
+        short = full
+    wide = full * (sums.full[0] * key + sums.full[1] * value)
+    narrow = short * (sums.windowed[0] * key + sums.windowed[1] * value)
+    return settings.streams * (wide + narrow)
+
+
+def total_state_bytes(sums: Totals, settings: LlamaSettings) -> float:
+    """Recurrent state of the whole model."""
+    return float(sums.state * STATE_BYTES * max(settings.sequences, 1))

@@ -48,7 +48,7 @@ def logits_bytes(hparams: Hparams, settings: LlamaSettings, ubatch: int) -> floa
 def attention_bytes(hparams: Hparams, settings: LlamaSettings, ubatch: int) -> float:
     """The moment of attention."""
     context = ubatch if hparams.encoder and not settings.encoder_cache else settings.context_per_stream
-    if not any(block.k_width for block in hparams.blocks):
+    if not hparams.caches:
         return float(F32 * ubatch * 6 * hparams.embd)
     if settings.flash_attention:
         flash = float(ubatch * (6 * context + 16 * hparams.embd))
@@ -81,6 +81,8 @@ def compute_bytes(hparams: Hparams, weights: GgufWeights, settings: LlamaSetting
     """Compute buffers of all GPUs together."""
     devices = max(settings.devices, 1)
     first = hparams.layer_count - offload.layers
+    if devices == 1:
+        return _device_bytes(hparams, weights, settings, offload, hparams.ff_max, holds_output=True)
     total = 0.0
     for device in range(devices):
         here = range(first + offload.layers * device // devices, first + offload.layers * (device + 1) // devices)

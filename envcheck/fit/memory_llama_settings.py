@@ -15,8 +15,8 @@ SPLIT_WINDOW_CACHE_BUILD = 5427
 """First build with a cache of its own for sliding-window layers (ggml-org/llama.cpp#13194, May 2025)."""
 OUTPUT_FIRST_BUILD = 7406
 """First build whose `-ngl` counts the output layer first (ggml-org/llama.cpp#16653, December 2025)."""
-LATENT_CACHE_BUILD = 5096
-"""First build that caches MLA's compressed vector, for files converted since (ggml-org/llama.cpp#12801, April 2025)."""
+LATENT_CACHE_BUILD = 7840
+"""First build that reads MLA's values out of its compressed keys instead of caching both (ggml-org/llama.cpp#19067)."""
 ENCODER_WITHOUT_CACHE_BUILD = 5591
 """First build that keeps no cache for encoders (ggml-org/llama.cpp#13979 series, June 2025)."""
 
@@ -48,6 +48,7 @@ class LlamaSettings(Record):
     limited_outputs: bool = False
     """Logits are reserved for one token of each sequence, not for a whole ubatch."""
     latent_cache: bool = False
+    """MLA's compressed keys are the whole cache; else its values are cached beside them."""
     encoder_cache: bool = False
     devices: int = 1
     pipelined: bool = False
@@ -105,7 +106,7 @@ def from_log(
         full_window_cache=foreign or not _windowed(settings, era, build, engine),
         output_first=_output_first(settings, era, build),
         limited_outputs=(build or 0) >= LIMITED_OUTPUTS_BUILD,
-        latent_cache=(build or 0) >= LATENT_CACHE_BUILD or era == "streams",
+        latent_cache=build >= LATENT_CACHE_BUILD if build else era == "streams",
         encoder_cache=not (era == "streams" or (build or 0) >= ENCODER_WITHOUT_CACHE_BUILD),
         devices=devices,
         pipelined=bool(settings.get("pipeline_parallelism")),

@@ -1,0 +1,79 @@
+"""The command that starts a model the way a fit row assumes, as text to copy."""
+
+from __future__ import annotations
+
+import shlex
+
+from envcheck.schema.fit import Device
+from envcheck.schema.model import ModelFacts
+
+FLY_QUANTIZATION = {"fp8": "fp8", "bnb-nf4": "bitsandbytes", "bnb-int8": "bitsandbytes"}
+"""Schemes that vLLM applies to an unquantized checkpoint while loading."""
+UNQUANTIZED = frozenset({"bf16", "fp16", "fp32"})
+
+
+def llama(facts: ModelFacts, quant: str, context: int, concurrency: int, gpu_layers: int) -> str:
+    """`llama-server` with one slot per sequence."""
+    words = ["llama-server", "-m", f"{facts.name}-{quant}.gguf", "-c", str(context * concurrency)]
+    words += ["-np", str(concurrency), "-ngl", str(gpu_layers), "-fa", "on"]
+    return shlex.join(words)
+
+
+def ollama(facts: ModelFacts, quant: str, context: int, concurrency: int) -> str:
+    """The server with its context and parallelism, and the model to ask for."""
+    tag = facts.ollama[0] if facts.ollama else facts.name.lower()
+    if quant.upper() not in ("Q4_K_M", "MXFP4"):
+        tag += f"-{quant}" if ":" in tag else f":{quant}"
+    server = f"OLLAMA_CONTEXT_LENGTH={context} OLLAMA_NUM_PARALLEL={concurrency} ollama serve"
+    return f"{server} & ollama run {shlex.quote(tag)}"
+
+
+def vllm(
+    facts: ModelFacts, quant: str, context: int, concurrency: int, devices: tuple[Device, ...], tensor: int, pipeline: int,
+    utilization: float,
+) -> str:  # fmt: skip
+    """`vllm serve` with the parallelism, context and share of the card that were counted with."""
+    words = ["vllm", "serve", checkpoint(facts, quant), "--max-model-len", str(context)]
+    words += ["--max-num-seqs", str(max(concurrency, 1))]
+    if tensor > 1:
+        words += ["--tensor-parallel-size", str(tensor)]
+    if pipeline > 1:
+        words += ["--pipeline-parallel-size", str(pipeline)]
+    if devices:
+        words += ["--gpu-memory-utilization", f"{int(utilization * 100) / 100:.2f}"]
+    if quant in FLY_QUANTIZATION:
+        words += ["--quantization", FLY_QUANTIZATION[quant]]
+    if quant == "fp16" or (quant == "bf16" and _without_bfloat16(devices)):
+        words += ["--dtype", "half"]
+    return shlex.join(words)
+
+
+def transformers(facts: ModelFacts, quant: str, on_processor: bool) -> str:
+    """Python that loads the model where it was counted."""
+    kind = {"fp16": "float16", "fp32": "float32"}.get(quant, "bfloat16")
+    place = "cpu" if on_processor else "auto"
+    code = (
+        "from transformers import pipeline; "
+        f"pipeline('text-generation', model={checkpoint(facts, quant)!r}, dtype={kind!r}, device_map={place!r})"
+    )
+    return f"python -c {shlex.quote(code)}"
+
+
+def checkpoint(facts: ModelFacts, quant: str) -> str:
+    """The repository to load: the model's own, or one of its variants that is quantized that way."""
+    repo = facts.repo or facts.name
+    if quant in UNQUANTIZED or quant in FLY_QUANTIZATION:
+        return repo
+    wanted = quant.split("-")[0].lower()
+    for variant in facts.variants:
+        if wanted in variant.lower():
+            return variant
+    return f"{repo}-{quant.split('-')[0].upper()}"
+
+
+def _without_bfloat16(devices: tuple[Device, ...]) -> bool:
+    """NVIDIA cards before compute capability 8.0 have no bfloat16."""
+    return any(
+        device.vendor == "nvidia" and device.compute_capability and float(device.compute_capability) < 8.0
+        for device in devices
+    )

@@ -1,0 +1,268 @@
+"""Does this model fit that machine in that backend, and how: one row per question."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+
+import msgspec
+
+from envcheck.fit import commands, memory_room, plan_llama, plan_transformers, plan_vllm
+from envcheck.fit.memory_checkpoint import gguf_weights, known_quant, stored_bytes
+from envcheck.fit.memory_hparams import from_facts
+from envcheck.fit.memory_llama_settings import LlamaSettings
+from envcheck.fit.memory_need import Need, Placing, concurrency_limit, context_limit, interval, terms, verdict
+from envcheck.fit.plan_llama import LlamaModel, Split, Whole
+from envcheck.fit.plan_transformers import Loaded, TransformersModel
+from envcheck.fit.plan_vllm import Parallel, VllmModel
+from envcheck.schema.errors import InputError
+from envcheck.schema.facts import Record
+from envcheck.schema.fit import FitRow, Room, Status
+from envcheck.schema.model import ModelFacts
+from envcheck.schema.snapshot import Snapshot
+
+BACKENDS = ("llama.cpp", "ollama", "vllm", "transformers")
+DEFAULT_QUANT = {"llama.cpp": "Q4_K_M", "ollama": "Q4_K_M", "vllm": "bf16", "transformers": "bf16"}
+GGUF_BACKENDS = frozenset({"llama.cpp", "ollama"})
+CURRENT_LLAMA = LlamaSettings(context=0, flash_attention=True, latent_cache=True, limited_outputs=True)
+"""Today's llama.cpp: flash attention where the backend can, windows cached apart, logits for one row per sequence."""
+
+Chosen = Whole | Split | Parallel | Loaded
+
+
+class Choice(Record):
+    """One placing held against the room."""
+
+    placing: Chosen
+    need: Need
+    status: Status
+    low: float
+    high: float
+
+
+def fit(
+    model: ModelFacts,
+    backend: str,
+    quant: str | None,
+    context: int,
+    concurrency: int,
+    machine: Snapshot | Room,
+    assumptions: tuple[str, ...] = (),
+) -> FitRow:
+    """Judge one model × backend × quantization on one machine.
+
+    `quant` None is the backend's usual one (Q4_K_M for GGUF, bf16 else). Raises InputError for an unknown backend or
+    quantization, for a context beyond what the model was trained for, and for counts below one.
+    """
+    room = memory_room.of_snapshot(machine) if isinstance(machine, Snapshot) else machine
+    wanted = quant or DEFAULT_QUANT.get(backend, "bf16")
+    _refuse(model, backend, wanted, context, concurrency)
+    blank = _blank(model, backend, wanted, context, concurrency, assumptions + room.assumptions)
+    reason = _unknown(model, backend, wanted, room)
+    if reason:
+        return msgspec.structs.replace(blank, why=f"unknown: {reason}")
+    choice = _choose(model, backend, wanted, context, concurrency, room)
+    if choice is None:
+        return msgspec.structs.replace(blank, why="unknown: neither a GPU nor the size of host memory is known")
+    return _row(blank, choice, model, room)
+
+
+def _refuse(model: ModelFacts, backend: str, quant: str, context: int, concurrency: int) -> None:
+    if backend not in BACKENDS:
+        raise InputError(f"No memory rules for the backend {backend!r}: choose one of {', '.join(BACKENDS)}.")
+    if context < 1 or concurrency < 1:
+        raise InputError("Context and concurrency must be at least 1.")
+    if model.max_context and context > model.max_context:
+        raise InputError(
+            f"{model.name} was trained for {model.max_context} tokens of context, {context} were asked: ask for less."
+        )
+    if not known_quant(quant, gguf=backend in GGUF_BACKENDS):
+        kind = "a GGUF quantization such as Q4_K_M" if backend in GGUF_BACKENDS else "a scheme such as bf16, awq or fp8"
+        raise InputError(f"{backend} does not load {quant!r}: name {kind}.")
+
+
+def _unknown(model: ModelFacts, backend: str, quant: str, room: Room) -> str | None:
+    """Why no row can be computed; None when it can."""
+    if room.gpus_unknown is not None:
+        return room.gpus_unknown
+    if backend in GGUF_BACKENDS and _gguf(model, quant) is None:
+        return f"the layout of {model.architecture} in a GGUF file is not known"
+    if backend not in GGUF_BACKENDS and stored_bytes(model, quant) is None:
+        return f"the size of {model.architecture} in {quant} is not known"
+    return None
+
+
+@lru_cache(maxsize=4096)
+def _gguf(model: ModelFacts, quant: str) -> LlamaModel | None:
+    weights = gguf_weights(model, quant)
+    return None if weights is None else plan_llama.ready(from_facts(model), weights, CURRENT_LLAMA)
+
+
+@lru_cache(maxsize=4096)
+def _stored(model: ModelFacts, quant: str) -> float:
+    return stored_bytes(model, quant) or 0.0
+
+
+def _placings(model: ModelFacts, backend: str, quant: str, room: Room) -> Iterable[Chosen]:
+    if backend in GGUF_BACKENDS:
+        found = _gguf(model, quant)
+        return plan_llama.whole(found, room) if found else ()
+    element = 4.0 if quant == "fp32" else 2.0
+    if backend == "vllm":
+        checkpoint = _stored(model, quant)
+        return plan_vllm.parallel(VllmModel(facts=model, checkpoint=checkpoint, cache_bytes=element), room)
+    held = TransformersModel(facts=model, checkpoint=_stored(model, quant), element=element)
+    return plan_transformers.loaded(held, room)
+
+
+def _choose(
+    model: ModelFacts, backend: str, quant: str, context: int, concurrency: int, room: Room
+) -> Choice | None:
+    """The first placing that fits, else the first that is tight, else one with a part on the host, else the last."""
+    best: Choice | None = None
+    for placing in _placings(model, backend, quant, room):
+        choice = _held(placing, context, concurrency)
+        if choice.status == "fits":
+            return choice
+        if best is None or choice.status == "tight" != best.status or best.status == "no":
+            best = choice if best is None or best.status == "no" else best
+    if best is None or best.status != "no":
+        return best
+    partial = _partial(model, backend, quant, context, concurrency, room)
+    if partial is None:
+        return best
+    return msgspec.structs.replace(_held(partial, context, concurrency), status="offload")
+
+
+def _held(placing: Chosen, context: int, concurrency: int) -> Choice:
+    need = placing.need(context, concurrency)
+    low, high = interval(need, placing.situation, len(placing.devices))
+    return Choice(placing=placing, need=need, status=verdict(need, placing.available, high), low=low, high=high)
+
+
+def _partial(
+    model: ModelFacts, backend: str, quant: str, context: int, concurrency: int, room: Room
+) -> Split | Loaded | None:
+    if backend in GGUF_BACKENDS:
+        found = _gguf(model, quant)
+        return plan_llama.split(found, room, context, concurrency) if found else None
+    if backend == "transformers":
+        held = TransformersModel(facts=model, checkpoint=_stored(model, quant))
+        return plan_transformers.offloaded(held, room, context, concurrency)
+    return None
+
+
+def _blank(
+    model: ModelFacts, backend: str, quant: str, context: int, concurrency: int, assumptions: tuple[str, ...]
+) -> FitRow:
+    from envcheck.fit.tensors import parameter_count
+
+    return FitRow(
+        model=model.name,
+        params_b=round(parameter_count(model) / 1e9, 3),
+        backend=backend,
+        quant=quant,
+        context=context,
+        concurrency=concurrency,
+        status="unknown",
+        why="",
+        memory_mib=None,
+        interval_mib=None,
+        max_context=None,
+        max_concurrency=None,
+        gpu_layers=None,
+        speed=None,
+        command=None,
+        assumptions=assumptions,
+        basis="calculated",
+    )
+
+
+def _row(blank: FitRow, choice: Choice, model: ModelFacts, room: Room) -> FitRow:
+    placing, need = choice.placing, choice.need
+    limiting: Placing = placing
+    return msgspec.structs.replace(
+        blank,
+        status=choice.status,
+        why=_why(choice, blank.backend),
+        memory_mib=terms(need, placing.available),
+        interval_mib={"total": (round(choice.low, 1), round(choice.high, 1))},
+        max_context=context_limit(limiting, blank.concurrency, model.max_context),
+        max_concurrency=concurrency_limit(limiting, blank.context),
+        gpu_layers=placing.gpu_layers if isinstance(placing, Whole | Split) else None,
+        command=_command(blank, placing, model) if choice.status != "no" else None,
+        assumptions=blank.assumptions + _assumed(blank, placing, model, room),
+        devices=len(placing.devices),
+        host_mib=round(need.host, 1),
+        reserved_mib=round(placing.reserved, 1) if isinstance(placing, Parallel) and placing.reserved else None,
+    )
+
+
+def _why(choice: Choice, backend: str) -> str:
+    need, available = choice.need, choice.placing.available
+    where = _where(choice.placing)
+    if choice.status == "fits":
+        return f"needs {need.total / 1024:.1f} of {available / 1024:.1f} GiB on {where}"
+    if choice.status == "tight":
+        return f"needs {need.total / 1024:.1f} of {available / 1024:.1f} GiB on {where}: less left over than the prediction may err"
+    if choice.status == "offload":
+        return f"{need.host / 1024:.1f} GiB stay in host memory, {need.total / 1024:.1f} GiB go on {where}: slow"
+    return f"needs {need.total / 1024:.1f} GiB, {where} {'offers' if len(choice.placing.devices) == 1 else 'offer'} {available / 1024:.1f} GiB to {backend}"
+
+
+def _where(placing: Chosen) -> str:
+    if not placing.devices:
+        return "the host"
+    if len(placing.devices) == 1:
+        return placing.devices[0].name
+    return f"{len(placing.devices)} GPUs"
+
+
+def _command(row: FitRow, placing: Chosen, model: ModelFacts) -> str:
+    if isinstance(placing, Whole | Split):
+        if row.backend == "ollama":
+            return commands.ollama(model, row.quant, row.context, row.concurrency)
+        return commands.llama(model, row.quant, row.context, row.concurrency, placing.gpu_layers)
+    if isinstance(placing, Parallel):
+        return commands.vllm(
+            model, row.quant, row.context, row.concurrency, placing.devices, placing.tensor, placing.pipeline,
+            placing.utilization,
+        )  # fmt: skip
+    return commands.transformers(model, row.quant, not placing.devices)
+
+
+def _assumed(row: FitRow, placing: Chosen, model: ModelFacts, room: Room) -> tuple[str, ...]:
+    said: list[str] = []
+    if row.backend in GGUF_BACKENDS:
+        said += ["flash attention on", "KV cache in f16", "ubatch of 512", "llama.cpp of mid 2026 or later"]
+    elif row.backend == "vllm":
+        said += ["KV cache in the model's type" if row.quant != "fp32" else "KV cache in f32", "CUDA graphs on"]
+    else:
+        said += ["flash attention 2 or SDPA", "cache grown to the full context"]
+    if len(placing.devices) > 1:
+        said.append(f"spread over {len(placing.devices)} GPUs")
+    return tuple(said)
+
+
+def fit_all(
+    models: Sequence[tuple[ModelFacts, tuple[str, ...]]],
+    backends: Sequence[str],
+    quants: Sequence[str],
+    context: int,
+    concurrency: int,
+    machine: Snapshot | Room,
+) -> tuple[FitRow, ...]:
+    """A row for every model × backend × quantization the backend can load; no quantization means its usual one."""
+    room = memory_room.of_snapshot(machine) if isinstance(machine, Snapshot) else machine
+    rows = []
+    for model, notes in models:
+        for backend in backends:
+            for quant in _loadable(backend, quants):
+                rows.append(fit(model, backend, quant, context, concurrency, room, notes))
+    return tuple(rows)
+
+
+def _loadable(backend: str, quants: Sequence[str]) -> list[str | None]:
+    if not quants:
+        return [None]
+    return [quant for quant in quants if known_quant(quant, gguf=backend in GGUF_BACKENDS)]

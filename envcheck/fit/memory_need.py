@@ -1,0 +1,140 @@
+"""What all backends share when a need is held against the room: the sum, the verdict, the limits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from envcheck.fit.memory_interval import half_widths
+from envcheck.schema.facts import Record
+from envcheck.schema.fit import Device, MemoryTerms, Status
+
+CONTEXT_STEP = 256
+SMALLEST_CONTEXT = 256
+MOST_CONCURRENT = 1024
+
+DRIVER_CONTEXT_MIB = {"nvidia": 430.0, "amd": 470.0}
+"""Memory of a process's driver context on one device, libraries included: `nvidia-smi` less the buffers of llama.cpp was
+309 to 431 MiB on four start-ups, ROCm 0.47 GiB a device on one of four devices; another vendor's is taken as NVIDIA's."""
+DRIVER_SPREAD_MIB = 120.0
+"""Half the range those contexts were seen in."""
+
+
+class Need(Record):
+    """MiB over all devices used."""
+
+    weights: float
+    kv: float
+    recurrent_state: float
+    compute: float
+    overhead: float
+    host: float = 0.0
+    """Weights and cache left in host memory."""
+
+    @property
+    def total(self) -> float:
+        """The sum on the devices."""
+        return self.weights + self.kv + self.recurrent_state + self.compute + self.overhead
+
+
+class Placing(Protocol):
+    """One way to put a model on a machine."""
+
+    @property
+    def available(self) -> float:
+        """MiB that the devices used offer together."""
+        ...
+
+    @property
+    def situation(self) -> str:
+        """Which row of the interval table applies."""
+        ...
+
+    def need(self, context: int, concurrency: int) -> Need:
+        """What so many sequences of so many tokens need."""
+        ...
+
+
+def driver_context(device: Device) -> float:
+    """MiB of one process's driver context on a device; Metal and host memory have none of their own."""
+    if device.kind == "unified":
+        return 0.0
+    return DRIVER_CONTEXT_MIB.get(device.vendor, DRIVER_CONTEXT_MIB["nvidia"])
+
+
+def interval(need: Need, situation: str, devices: int) -> tuple[float, float]:
+    """The range that covers nine of ten start-ups: the model's terms by the table, the driver's context by its spread."""
+    half = half_widths()[situation] * (need.total - need.overhead) + DRIVER_SPREAD_MIB * devices
+    return max(need.total - half, 0.0), need.total + half
+
+
+def verdict(need: Need, available: float, high: float) -> Status:
+    """fits where even the interval's upper end has room, tight where only the prediction has, else no."""
+    if high <= available:
+        return "fits"
+    return "tight" if need.total <= available else "no"
+
+
+def terms(need: Need, available: float) -> MemoryTerms:
+    """The terms as a row carries them; the sum is made of the rounded parts."""
+    parts = [round(part, 2) for part in (need.weights, need.kv, need.recurrent_state, need.compute, need.overhead)]
+    total = round(sum(parts), 2)
+    room = round(available, 2)
+    return MemoryTerms(
+        weights=parts[0],
+        kv=parts[1],
+        recurrent_state=parts[2],
+        compute=parts[3],
+        overhead=parts[4],
+        total=total,
+        available=room,
+        headroom=round(room - total, 2),
+    )
+
+
+def largest(holds: Callable[[int], bool], low: int, high: int, step: int, guess: int) -> int | None:
+    """The largest multiple of `step` between `low` and `high` that still holds, `holds` being monotone; None: not `low`.
+
+    Starts at `guess` and doubles its stride away from it, so a good guess costs few calls.
+    """
+    if not holds(low):
+        return None
+    if holds(high):
+        return high
+    good, bad = low, high
+    place = min(max(guess // step * step, low), high)
+    stride = step
+    while good + step < bad:
+        if place <= good or place >= bad:
+            place = (good + bad) // 2 // step * step
+            if place <= good:
+                break
+        if holds(place):
+            good, place = place, place + stride
+        else:
+            bad, place = place, place - stride
+        stride *= 4
+    return good
+
+
+def context_limit(placing: Placing, concurrency: int, trained: int) -> int | None:
+    """The longest context that still fits, at most what the model was trained for (where that is known)."""
+    cap = max(trained or 2**20, SMALLEST_CONTEXT)
+    guess = _line(lambda c: placing.need(c, concurrency).total, SMALLEST_CONTEXT, cap, placing.available)
+    return largest(
+        lambda c: placing.need(c, concurrency).total <= placing.available, SMALLEST_CONTEXT, cap, CONTEXT_STEP, guess
+    )
+
+
+def concurrency_limit(placing: Placing, context: int) -> int | None:
+    """The most sequences of `context` tokens that still fit."""
+    guess = _line(lambda n: placing.need(context, n).total, 1, MOST_CONCURRENT, placing.available)
+    return largest(lambda n: placing.need(context, n).total <= placing.available, 1, MOST_CONCURRENT, 1, guess)
+
+
+def _line(need: Callable[[int], float], low: int, high: int, available: float) -> int:
+    """Where a straight line through both ends crosses `available`."""
+    least, most = need(low), need(high)
+    if most <= least:
+        return high
+    return low + int((available - least) / (most - least) * (high - low))

@@ -1,0 +1,129 @@
+"""Peak of what PyTorch allocates when Transformers generates text, term by term.
+
+Source: huggingface/transformers `generation/utils.py` (logits of the last token only since 4.45), `cache_utils.py`
+(DynamicCache keeps every token of every layer; windowed layers keep their window since 4.56) and the decoder modules
+(`modeling_qwen2.py` and its relatives: gate, up and their product beside residual and normalised input).
+
+The published start-ups of 4.51 and later were measured with the prompt's own activations left out of the peak; the
+older ones with them. Both are modelled, because a machine must hold the activations either way.
+"""
+
+from __future__ import annotations
+
+from envcheck.schema.facts import Record
+from envcheck.schema.model import Attention, LatentAttention, ModelFacts
+
+LAST_LOGITS_ONLY = (4, 45)
+"""First version whose `generate` asks for the logits of the last prompt token only."""
+WINDOWED_CACHE = (4, 56)
+"""First version whose default cache keeps only the window of sliding-window layers."""
+WITHOUT_PREFILL_PEAK = (4, 51)
+"""First version of published measurements whose peak has no prompt activations in it."""
+
+REST = 35 * 2**20
+"""Rotary tables, masks, sampling and the allocator's rounding: 35 MiB on every published start-up."""
+WIDE = 3.0
+"""Feed-forward widths alive at once: gate, up and their product."""
+HIDDEN = 4.5
+"""Hidden widths alive at once: residual, normalised input, attention output and parts of them."""
+
+
+class Generation(Record):
+    """One call of `generate`."""
+
+    prompt: int
+    """Tokens of one prompt."""
+    generated: int
+    batch: int = 1
+    version: tuple[int, ...] = ()
+    """Release of Transformers as numbers; empty: unknown, taken for the newest."""
+    element: float = 2
+    """Bytes of an activation and of a cached element."""
+    flash_attention: bool = True
+    prompt_activations: bool = True
+    """Whether the peak includes the prompt's activations."""
+
+
+class TransformersMemory(Record):
+    """Bytes over all GPUs."""
+
+    weights: float
+    cache: float
+    state: float
+    activations: float
+    rest: float
+
+    @property
+    def total(self) -> float:
+        """The peak that `torch.cuda.max_memory_allocated` reports."""
+        return self.weights + self.cache + self.state + self.activations + self.rest
+
+
+def cached_per_token(facts: ModelFacts) -> int:
+    """Elements that all layers cache for one token, windows not considered (MLA is cached expanded)."""
+    total = 0
+    for layer in facts.layers():
+        if isinstance(layer.attention, LatentAttention):
+            total += layer.attention.expanded_elements
+        elif isinstance(layer.attention, Attention) and layer.caches:
+            total += layer.attention.cached_elements
+    return total
+
+
+def cache_bytes(facts: ModelFacts, call: Generation) -> float:
+    """Bytes of keys and values at the end of the call."""
+    tokens = call.prompt + call.generated
+    total = 0
+    windows = not call.version or call.version >= WINDOWED_CACHE
+    for layer in facts.layers():
+        attention = layer.attention
+        if isinstance(attention, LatentAttention):
+            total += tokens * attention.expanded_elements
+        elif isinstance(attention, Attention) and layer.caches:
+            kept = min(tokens, attention.window) if windows and attention.window else tokens
+            total += kept * attention.cached_elements
+    return total * call.element * call.batch
+
+
+def state_bytes(facts: ModelFacts, call: Generation) -> float:
+    """Bytes of recurrent state: the convolution's in the model's type, the rest in f32."""
+    layers = sum(layer.recurrent is not None for layer in facts.layers())
+    if facts.recurrent is None:
+        return 0.0
+    one = facts.recurrent.conv_elements * call.element + facts.recurrent.state_elements * 4
+    return float(layers * one * call.batch)
+
+
+def activation_bytes(facts: ModelFacts, call: Generation) -> float:
+    """The widest moment of the prompt's pass: a feed-forward block, attention scores, or the logits."""
+    tokens = call.prompt * call.batch
+    feed = tokens * call.element * (WIDE * _inner_width(facts) + HIDDEN * facts.hidden)
+    moments = [feed]
+    if not call.flash_attention:
+        heads = facts.attention.heads if facts.attention else 1
+        # Scores and their softmax in f32 (`eager`), of every head over the whole prompt.
+        moments.append(call.batch * heads * call.prompt**2 * (call.element + 4) + tokens * 3 * facts.hidden * call.element)
+    if call.version and call.version < LAST_LOGITS_ONLY:
+        # Logits of every prompt token, and their copy in f32.
+        moments.append(tokens * facts.vocab * (call.element + 4))
+    return max(moments)
+
+
+def _inner_width(facts: ModelFacts) -> int:
+    """Inner width of the feed-forward block one token passes through."""
+    widest = max((layer.ffn for layer in facts.layers()), default=0)
+    if facts.experts:
+        routed = facts.experts.ffn * facts.experts.used + facts.experts.shared_ffn
+        return max(widest, routed)
+    return widest
+
+
+def memory(facts: ModelFacts, weights: float, call: Generation) -> TransformersMemory:
+    """What a call needs with `weights` bytes of parameters loaded."""
+    return TransformersMemory(
+        weights=weights,
+        cache=cache_bytes(facts, call),
+        state=state_bytes(facts, call),
+        activations=activation_bytes(facts, call) if call.prompt_activations else 0.0,
+        rest=float(REST),
+    )

