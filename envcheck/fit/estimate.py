@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from envcheck.fit import memory_gguf_weights, memory_hparams, memory_llama, memory_llama_settings
+from envcheck.fit import estimate_transformers, estimate_vllm, memory_gguf_weights, memory_hparams, memory_llama, memory_llama_settings
 from envcheck.fit.memory_interval import interval
 from envcheck.fit.memory_types import MIB
 
@@ -20,6 +20,10 @@ def answer(request: dict[str, Any]) -> Answer:
     engine = request.get("engine")
     if engine in ("llama.cpp", "ollama"):
         reply = _llama(request)
+    elif engine == "vllm":
+        reply = estimate_vllm.answer(request)
+    elif engine == "transformers":
+        reply = estimate_transformers.answer(request)
     else:
         reply = {"unknown": f"no memory rules for the engine {engine!r}"}
     return {"id": request.get("id"), **reply}

@@ -257,12 +257,12 @@ def fit_all(
     rows = []
     for model, notes in models:
         for backend in backends:
-            for quant in _loadable(backend, quants):
+            for quant in loadable(backend, quants):
                 rows.append(fit(model, backend, quant, context, concurrency, room, notes))
     return tuple(rows)
 
 
-def _loadable(backend: str, quants: Sequence[str]) -> list[str | None]:
+def loadable(backend: str, quants: Sequence[str]) -> list[str | None]:
     if not quants:
         return [None]
     return [quant for quant in quants if known_quant(quant, gguf=backend in GGUF_BACKENDS)]

@@ -4,54 +4,44 @@ from __future__ import annotations
 
 import re
 
-_BY_NAME: tuple[tuple[str, str], ...] = (
-    # The first pattern found in a checkpoint's name decides; more specific ones come first.
-    (r"nvfp4", "nvfp4"),
-    (r"mxfp4|gpt-?oss", "mxfp4"),
-    (r"w8a8|int8[-_.]?dynamic|quantized\.w8a8", "int8"),
-    (r"gptq[-_.]?(int)?8|gptq[-_.]8bit|w8a16", "gptq-int8"),
-    (r"gptq", "gptq-int4"),
-    (r"w4a16|awq|int4|4bit|4-bit|autoround", "awq"),
-    (r"bnb|bitsandbytes", "bnb-nf4"),
-    (r"fp8|f8_e4m3", "fp8"),
-    (r"int8|8bit|8-bit", "int8"),
-)
-_GGUF = re.compile(r"\b(I?Q\d(?:_[A-Z0-9]+)*|F16|BF16|F32|MXFP4)\b", re.IGNORECASE)
+from envcheck.fit.model_names import quantization_in
+
 _BY_METHOD = {
-    "awq": "awq", "awq_marlin": "awq", "gptq": "gptq-int4", "gptq_marlin": "gptq-int4", "fp8": "fp8", "fbgemm_fp8": "fp8",
-    "bitsandbytes": "bnb-nf4", "mxfp4": "mxfp4", "modelopt": "fp8", "modelopt_fp4": "nvfp4", "modelopt_mixed": "nvfp4",
-    "experts_int8": "experts_int8", "int8": "int8",
+    "awq": "awq", "awq_marlin": "awq", "fp8": "fp8", "fbgemm_fp8": "fp8", "bitsandbytes": "bnb-4bit", "mxfp4": "mxfp4",
+    "modelopt_fp4": "nvfp4", "experts_int8": "experts_int8", "int8": "int8",
 }  # fmt: skip
-_PLAIN = {"bf16": "bf16", "bfloat16": "bf16", "fp16": "fp16", "float16": "fp16", "half": "fp16", "fp32": "fp32"}
+"""Methods that state the width themselves; others ("compressed-tensors", "gptq", "modelopt_mixed") leave it to the name."""
+_PLAIN = {
+    "bf16": "bf16", "bfloat16": "bf16", "fp16": "fp16", "float16": "fp16", "half": "fp16", "fp32": "fp32",
+    "float32": "fp32",
+}  # fmt: skip
+_GUESS = {"gptq": "gptq-int4", "gptq_marlin": "gptq-int4", "modelopt": "fp8", "compressed-tensors": "fp8"}
 
 
 def scheme(model: str | None, method: str | None, dtype: str | None = None) -> str:
-    """The scheme of a checkpoint: what its name says, refined by the engine's method ("awq_marlin"), else its dtype.
+    """The scheme of a checkpoint: the engine's method where it states a width, else the name, else the dtype.
 
-    A method that only says how weights are packed ("compressed-tensors", "gptq", "modelopt_mixed") leaves the width to
-    the name.
+    GGUF files give "gguf:" and their type.
     """
-    name = (model or "").lower()
     said = (method or "").lower()
-    if said == "gguf":
-        found = _GGUF.search((model or "").replace("-", " ").replace(".", " "))
-        return f"gguf:{found[1].upper()}" if found else "gguf:Q4_K_M"
-    named = next((kind for pattern, kind in _BY_NAME if re.search(pattern, name)), None)
+    named = quantization_in(model or "")
+    if said == "gguf" or (named and re.match(r"I?Q\d", named)):
+        return f"gguf:{named or 'Q4_K_M'}"
     if said in _BY_METHOD:
-        direct = _BY_METHOD[said]
-        vague = said.startswith("gptq") or said == "modelopt"
-        return named if vague and named else direct
+        return _BY_METHOD[said]
     if said in _PLAIN:
         return _PLAIN[said]
+    if named and named.lower() not in ("f16", "bf16", "f32"):
+        return _known(named.lower())
     if said:
-        spoken = next((kind for pattern, kind in _BY_NAME if re.search(pattern, said)), None)
-        return named or spoken or "bf16"
-    return named or _dtype(dtype)
+        return _GUESS.get(said) or quantization_in(said) or "bf16"
+    if "gpt-oss" in (model or "").lower():
+        return "mxfp4"
+    return _PLAIN.get((dtype or "").removeprefix("torch.").lower(), "bf16")
 
 
-def _dtype(dtype: str | None) -> str:
-    word = (dtype or "").removeprefix("torch.").lower()
-    return _PLAIN.get(word, "bf16")
+def _known(named: str) -> str:
+    return {"mxfp4_moe": "mxfp4"}.get(named, named)
 
 
 def transformers_scheme(quantization: str | None) -> str:

@@ -1,0 +1,105 @@
+"""The chain behind `envcheck fit`: names to models, a snapshot to room, rows to an exit code."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from envcheck.fit import fitting, memory_room, search
+from envcheck.schema.errors import InputError
+from envcheck.schema.facts import Record
+from envcheck.schema.fit import FitRow, Room
+from envcheck.schema.model import Ambiguous, ModelFacts, NotInCatalog, ResolvedModel
+from envcheck.schema.snapshot import Snapshot
+
+UNKNOWN_EXIT = 3
+
+
+class Question(Record):
+    """What was asked; empty tuples mean the usual choice."""
+
+    models: tuple[str, ...]
+    backends: tuple[str, ...] = ()
+    quants: tuple[str, ...] = ()
+    context: int = 8192
+    context_asked: bool = False
+    """Whether the context was named; an unnamed one is cut to what a model was trained for."""
+    concurrency: int = 1
+    gpus: int | None = None
+    search: str | None = None
+    preset: str | None = None
+
+
+def fit_rows(question: Question, snapshot: Snapshot) -> tuple[FitRow, ...]:
+    """Answer the question. Raises InputError for names that are unknown or fit several models, and for impossible wishes."""
+    room = limited(memory_room.of_snapshot(snapshot), question.gpus)
+    found = [resolved(name) for name in question.models]
+    if question.search == "largest":
+        return _largest(question, [one.facts for one in found], room)
+    facts = [one.facts for one in found]
+    if question.search == "best_quant":
+        return search.best_quant(facts, question.backends, question.context, question.concurrency, room)
+    if question.search == "max_context":
+        return search.longest_context(facts, question.backends, question.quants, question.concurrency, room)
+    rows: list[FitRow] = []
+    for one in found:
+        rows += _rows_of(one, question, room)
+    return tuple(rows)
+
+
+def _largest(question: Question, named: list[ModelFacts], room: Room) -> tuple[FitRow, ...]:
+    from envcheck.fit.models import catalog
+
+    models = named or list(catalog())
+    return search.largest(
+        models, question.backends, question.quants, question.context, question.concurrency, room
+    )
+
+
+def _rows_of(one: ResolvedModel, question: Question, room: Room) -> list[FitRow]:
+    facts = one.facts
+    context = question.context
+    if not question.context_asked and facts.max_context:
+        context = min(context, facts.max_context)
+    quants = question.quants or ((one.quantization,) if one.quantization else ())
+    rows = []
+    for backend in question.backends or fitting.BACKENDS:
+        for quant in fitting.loadable(backend, quants):
+            if question.preset:
+                rows.append(search.preset(question.preset, facts, backend, quant, room).row)
+            else:
+                rows.append(fitting.fit(facts, backend, quant, context, question.concurrency, room, one.assumptions))
+    if not rows:
+        raise InputError(f"None of the backends asked for loads {' or '.join(quants)}.")
+    return rows
+
+
+def resolved(name: str) -> ResolvedModel:
+    """The one model a name means. Raises InputError where there is none or more than one."""
+    from envcheck.fit.models import resolve
+
+    found = resolve(name)
+    if isinstance(found, Ambiguous):
+        some = ", ".join(found.candidates[:6])
+        raise InputError(f"{name!r} names several models ({some}): name one of them.")
+    if isinstance(found, NotInCatalog):
+        raise InputError(f"{name!r} is not a known model ({found.why}): give a catalog name, a size, a file or a folder.")
+    return found
+
+
+def limited(room: Room, gpus: int | None) -> Room:
+    """The room with at most `gpus` GPUs. Raises InputError when there are fewer."""
+    if gpus is None:
+        return room
+    if gpus > len(room.devices):
+        raise InputError(f"{gpus} GPUs were asked for, this machine has {len(room.devices)}: ask for no more than that.")
+    most = sorted(room.devices, key=lambda device: -device.available_mib)[:gpus]
+    return msgspec.structs.replace(room, devices=tuple(most), gpus_unknown=None if gpus == 0 else room.gpus_unknown)
+
+
+def exit_code(rows: Sequence[FitRow]) -> int:
+    """0 when something runs (a part on the host included), 1 when nothing does, 3 when nobody could tell."""
+    if any(row.status in ("fits", "tight", "offload") for row in rows):
+        return 0
+    return UNKNOWN_EXIT if any(row.status == "unknown" for row in rows) else 1

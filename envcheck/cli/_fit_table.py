@@ -1,0 +1,68 @@
+"""Fit rows as a table for people: aligned text or Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from envcheck.schema.fit import Band, FitRow
+
+HEADINGS = ("model", "backend", "quant", "verdict", "needs", "room", "context", "users", "decode", "why")
+MARKS = {"fits": "fits", "tight": "tight", "offload": "offload", "no": "no", "unknown": "unknown"}
+
+
+def cells(row: FitRow) -> tuple[str, ...]:
+    """One row's cells."""
+    memory = row.memory_mib
+    speed = row.speed.decode_tps if row.speed else None
+    return (
+        f"{row.model}" + (f" ({row.params_b:.1f}B)" if row.params_b else ""),
+        row.backend,
+        row.quant,
+        MARKS[row.status],
+        _gib(memory.total) if memory else "–",
+        _gib(memory.available) if memory else "–",
+        f"≤ {row.max_context}" if row.max_context else "–",
+        f"≤ {row.max_concurrency}" if row.max_concurrency else "–",
+        _band(speed) if speed else "–",
+        row.why,
+    )
+
+
+def _gib(mib: float) -> str:
+    return f"{mib / 1024:.1f} GiB"
+
+
+def _band(band: Band) -> str:
+    return f"{band.value:.0f} ({band.low:.0f}–{band.high:.0f}) tok/s"
+
+
+def console(rows: Sequence[FitRow]) -> str:
+    """Aligned columns, then each row's command and what was assumed."""
+    table = [HEADINGS, *(cells(row) for row in rows)]
+    widths = [max(len(line[i]) for line in table) for i in range(len(HEADINGS) - 1)]
+    lines = [
+        "  ".join([*(cell.ljust(width) for cell, width in zip(line, widths, strict=False)), line[-1]]).rstrip()
+        for line in table
+    ]
+    lines += _details(rows)
+    return "\n".join(lines) + "\n"
+
+
+def _details(rows: Sequence[FitRow]) -> list[str]:
+    commands = [f"  {row.command}" for row in rows if row.command]
+    notes = sorted({note for row in rows for note in row.assumptions})
+    lines = ["", "Start with:", *commands] if commands else []
+    if notes:
+        lines += ["", "Assumed: " + "; ".join(notes) + "."]
+    return lines
+
+
+def markdown(rows: Sequence[FitRow]) -> str:
+    """A Markdown table; text in cells cannot break it."""
+    lines = ["| " + " | ".join(HEADINGS) + " |", "|" + " --- |" * len(HEADINGS)]
+    for row in rows:
+        lines.append("| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells(row)) + " |")
+    notes = sorted({note for row in rows for note in row.assumptions})
+    if notes:
+        lines += ["", "Assumed: " + "; ".join(notes) + "."]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,53 @@
+"""A Transformers run from its page's row: the peak that PyTorch allocates."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from envcheck.fit.memory_checkpoint import stored_bytes
+from envcheck.fit.memory_interval import interval
+from envcheck.fit.memory_scheme import release, transformers_scheme
+from envcheck.fit.memory_transformers import WITHOUT_PREFILL_PEAK, Generation, memory
+from envcheck.fit.memory_types import MIB
+from envcheck.fit.models import find
+from envcheck.schema.model import ModelFacts, ResolvedModel
+
+DEFAULT_TOKENS = 2048
+
+
+def answer(request: dict[str, Any]) -> dict[str, Any]:
+    """The peak and its interval, or why there is none."""
+    name = str(request.get("model") or "")
+    if not name:
+        return {"unknown": "the row names no model"}
+    found = find(name)
+    if not isinstance(found, ResolvedModel):
+        return {"unknown": f"{name!r} is not a model of the catalog"}
+    facts, settings = found.facts, request.get("settings") or {}
+    kind = transformers_scheme(settings.get("quantization") or request.get("quant"))
+    stored = stored_bytes(facts, kind)
+    if stored is None:
+        return {"unknown": f"the size of {facts.name} in {kind} is not known"}
+    call = _call(settings, release(request.get("engine_version")), kind)
+    peak = max(memory(facts, stored, call).total, _load_peak(facts, stored, kind)) / MIB
+    low, high = interval(peak, "transformers")
+    return {"memory_mib": {"torch_max_allocated": peak}, "interval_mib": {"torch_max_allocated": [low, high]}}
+
+
+def _call(settings: dict[str, Any], version: tuple[int, ...], kind: str) -> Generation:
+    prompt, generated = settings.get("input_tokens"), settings.get("generated_tokens")
+    return Generation(
+        prompt=1 if prompt is None else prompt,
+        generated=0 if generated is None else generated,
+        batch=settings.get("batch") or 1,
+        version=version,
+        element=4.0 if kind == "fp32" else 2.0,
+        prompt_activations=not version or version < WITHOUT_PREFILL_PEAK,
+    )
+
+
+def _load_peak(facts: ModelFacts, stored: float, kind: str) -> float:
+    """A tied AWQ checkpoint is loaded with the head as a second embedding, until it is tied."""
+    if kind == "awq" and facts.tied:
+        return stored + facts.vocab * facts.hidden * 2
+    return stored

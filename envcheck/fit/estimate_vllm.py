@@ -1,0 +1,94 @@
+"""A vLLM start-up from its log line: weights, tokens of cache, cache of one request of full length."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from envcheck.fit.memory_checkpoint import checkpoint_per_gpu, gguf_weights
+from envcheck.fit.memory_interval import interval
+from envcheck.fit.memory_scheme import release, scheme
+from envcheck.fit.memory_types import MIB
+from envcheck.fit.memory_vllm_cache import Started, cache_width, capacity_tokens, request_bytes
+from envcheck.fit.models import find
+from envcheck.schema.model import ModelFacts, ResolvedModel
+
+DRAFTING_SINCE = (0, 25)
+"""Logs of this release and later of models with multi-token prediction had it on, each of the three that were read."""
+DRAFT_TOKENS = 3
+FP8_CACHE_PUBLISHERS = ("nvidia/", "unsloth/")
+"""Whose NVFP4 checkpoints carry scales for an fp8 cache, which "auto" then follows."""
+
+
+def answer(request: dict[str, Any]) -> dict[str, Any]:
+    """Terms and intervals of one start-up, or why there are none."""
+    name = str(request.get("model") or request.get("gguf_file") or "")
+    if not name:
+        return {"unknown": "the log names no model"}
+    found = find(name)
+    if not isinstance(found, ResolvedModel):
+        return {"unknown": f"{name!r} is not a model of the catalog"}
+    settings = request.get("settings") or {}
+    kind = scheme(name, settings.get("quantization") or request.get("quant"), settings.get("dtype"))
+    started = _started(name, found.facts, kind, settings, request.get("engine_version"))
+    memory = _memory(found.facts, kind, started, (request.get("given") or {}).get("kv_budget"), settings.get("ctx"))
+    if not memory:
+        return {"unknown": f"the size of {found.facts.name} in {kind} is not known"}
+    situation = {"weights_gpu": "vllm weights", "kv_tokens": "vllm tokens", "kv_needed_for_max_len": "vllm tokens"}
+    return {
+        "memory_mib": memory,
+        "interval_mib": {key: list(interval(value, situation[key])) for key, value in memory.items()},
+    }
+
+
+def _memory(
+    facts: ModelFacts, kind: str, started: Started, budget: float | None, context: int | None
+) -> dict[str, float]:
+    memory: dict[str, float] = {}
+    weights = _weights(facts, kind, started)
+    if weights is not None:
+        memory["weights_gpu"] = weights / MIB
+    if budget and budget > 0:
+        memory["kv_tokens"] = capacity_tokens(facts, started, budget * MIB)
+    if context:
+        memory["kv_needed_for_max_len"] = request_bytes(facts, started) / MIB
+    return memory
+
+
+def _weights(facts: ModelFacts, kind: str, started: Started) -> float | None:
+    if kind.startswith("gguf:"):
+        file = gguf_weights(facts, kind.removeprefix("gguf:"))
+        return None if file is None else file.total / started.tensor_parallel
+    stored = checkpoint_per_gpu(facts, kind, started.tensor_parallel, started.pipeline_parallel)
+    return None if stored is None else stored + rotary_bytes(facts)
+
+
+def rotary_bytes(facts: ModelFacts) -> float:
+    """The table of rotary angles every GPU holds: one row per position of the model, in 16 bit."""
+    width = facts.attention.key_dim if facts.attention else facts.latent.rope_dim if facts.latent else 0
+    return float(facts.max_context * width * 2)
+
+
+def _started(name: str, facts: ModelFacts, kind: str, settings: dict[str, Any], version: str | None) -> Started:
+    numbers = release(version)
+    element = 4.0 if "float32" in str(settings.get("dtype")) else 2.0
+    cache = cache_width(settings.get("kv_type"), element)
+    if kind == "nvfp4" and name.lower().startswith(FP8_CACHE_PUBLISHERS):
+        cache = 1.0
+    drafting = facts.mtp_layers > 0 and numbers >= DRAFTING_SINCE
+    batched = settings.get("max_num_batched_tokens") or _default_batch(settings, numbers)
+    return Started(
+        max_length=settings.get("ctx") or facts.max_context or 4096,
+        tensor_parallel=settings.get("tensor_parallel") or 1,
+        pipeline_parallel=settings.get("pipeline_parallel") or 1,
+        version=numbers,
+        cache_bytes=cache,
+        model_bytes=element,
+        batched_tokens=max(batched, settings.get("encoder_budget_tokens") or 0),
+        prefix_caching=bool(settings.get("enable_prefix_caching")),
+        draft_tokens=DRAFT_TOKENS if drafting else 0,
+    )
+
+
+def _default_batch(settings: dict[str, Any], version: tuple[int, ...]) -> int:
+    """`max_num_batched_tokens` where the log does not say: 2048, except on the large cards a log would name."""
+    return 2048
