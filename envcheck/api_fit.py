@@ -32,7 +32,7 @@ class Question(Record):
 
 
 def fit_rows(question: Question, snapshot: Snapshot) -> tuple[FitRow, ...]:
-    """Answer the question. Raises InputError for names that are unknown or fit several models, and for impossible wishes."""
+    """Answer the question. Raises InputError for names that are unknown or ambiguous, and for impossible wishes."""
     room = limited(memory_room.of_snapshot(snapshot), question.gpus)
     found = [resolved(name) for name in question.models]
     if question.search == "largest":
@@ -52,9 +52,7 @@ def _largest(question: Question, named: list[ModelFacts], room: Room) -> tuple[F
     from envcheck.fit.models import catalog
 
     models = named or list(catalog())
-    return search.largest(
-        models, question.backends, question.quants, question.context, question.concurrency, room
-    )
+    return search.largest(models, question.backends, question.quants, question.context, question.concurrency, room)
 
 
 def _rows_of(one: ResolvedModel, question: Question, room: Room) -> list[FitRow]:
@@ -77,14 +75,16 @@ def _rows_of(one: ResolvedModel, question: Question, room: Room) -> list[FitRow]
 
 def resolved(name: str) -> ResolvedModel:
     """The one model a name means. Raises InputError where there is none or more than one."""
-    from envcheck.fit.models import resolve
+    from envcheck.fit.models import find
 
-    found = resolve(name)
+    found = find(name)
     if isinstance(found, Ambiguous):
         some = ", ".join(found.candidates[:6])
         raise InputError(f"{name!r} names several models ({some}): name one of them.")
     if isinstance(found, NotInCatalog):
-        raise InputError(f"{name!r} is not a known model ({found.why}): give a catalog name, a size, a file or a folder.")
+        raise InputError(
+            f"{name!r} is not a known model ({found.why}): give a catalog name, a size, a file or a folder."
+        )
     return found
 
 
@@ -93,7 +93,9 @@ def limited(room: Room, gpus: int | None) -> Room:
     if gpus is None:
         return room
     if gpus > len(room.devices):
-        raise InputError(f"{gpus} GPUs were asked for, this machine has {len(room.devices)}: ask for no more than that.")
+        raise InputError(
+            f"{gpus} GPUs were asked for, this machine has {len(room.devices)}: ask for no more than that."
+        )
     most = sorted(room.devices, key=lambda device: -device.available_mib)[:gpus]
     return msgspec.structs.replace(room, devices=tuple(most), gpus_unknown=None if gpus == 0 else room.gpus_unknown)
 

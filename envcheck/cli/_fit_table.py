@@ -28,6 +28,10 @@ def cells(row: FitRow) -> tuple[str, ...]:
     )
 
 
+def _inert(cell: str) -> str:
+    return cell.replace("|", "\\|").replace("\n", " ")
+
+
 def _gib(mib: float) -> str:
     return f"{mib / 1024:.1f} GiB"
 
@@ -60,8 +64,7 @@ def _details(rows: Sequence[FitRow]) -> list[str]:
 def markdown(rows: Sequence[FitRow]) -> str:
     """A Markdown table; text in cells cannot break it."""
     lines = ["| " + " | ".join(HEADINGS) + " |", "|" + " --- |" * len(HEADINGS)]
-    for row in rows:
-        lines.append("| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells(row)) + " |")
+    lines += ["| " + " | ".join(_inert(cell) for cell in cells(row)) + " |" for row in rows]
     notes = sorted({note for row in rows for note in row.assumptions})
     if notes:
         lines += ["", "Assumed: " + "; ".join(notes) + "."]

@@ -28,7 +28,7 @@ DEFAULT_CONTEXT = 8192
 @click.option("--format", "form", type=click.Choice(["console", "json", "markdown"]), default="console")
 @click.option("-o", "output", type=click.Path(path_type=Path), help="Write to a file instead.")
 @machine_options
-def COMMAND(  # noqa: N802, PLR0913  every verb exports this name; one parameter an option
+def COMMAND(  # noqa: N802  every verb exports this name; one parameter an option
     models: tuple[str, ...],
     backends: tuple[str, ...],
     quants: tuple[str, ...],

@@ -7,7 +7,7 @@ import shlex
 from envcheck.schema.fit import Device
 from envcheck.schema.model import ModelFacts
 
-FLY_QUANTIZATION = {"fp8": "fp8", "bnb-nf4": "bitsandbytes", "bnb-int8": "bitsandbytes"}
+FLY_QUANTIZATION = {"fp8": "fp8", "bnb-4bit": "bitsandbytes", "bnb-int8": "bitsandbytes"}
 """Schemes that vLLM applies to an unquantized checkpoint while loading."""
 UNQUANTIZED = frozenset({"bf16", "fp16", "fp32"})
 
@@ -29,8 +29,8 @@ def ollama(facts: ModelFacts, quant: str, context: int, concurrency: int) -> str
 
 
 def vllm(
-    facts: ModelFacts, quant: str, context: int, concurrency: int, devices: tuple[Device, ...], tensor: int, pipeline: int,
-    utilization: float,
+    facts: ModelFacts, quant: str, context: int, concurrency: int, devices: tuple[Device, ...], tensor: int,
+    pipeline: int, utilization: float,
 ) -> str:  # fmt: skip
     """`vllm serve` with the parallelism, context and share of the card that were counted with."""
     words = ["vllm", "serve", checkpoint(facts, quant), "--max-model-len", str(context)]

@@ -8,7 +8,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from envcheck.fit import estimate_transformers, estimate_vllm, memory_gguf_weights, memory_hparams, memory_llama, memory_llama_settings
+from envcheck.fit import (
+    estimate_transformers,
+    estimate_vllm,
+    memory_gguf_weights,
+    memory_hparams,
+    memory_llama,
+    memory_llama_settings,
+)
 from envcheck.fit.memory_interval import interval
 from envcheck.fit.memory_types import MIB
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from envcheck.fit.memory_checkpoint import stored_bytes
+from envcheck.fit.memory_checkpoint import largest_linear, stored_bytes
 from envcheck.fit.memory_interval import interval
 from envcheck.fit.memory_scheme import release, transformers_scheme
 from envcheck.fit.memory_transformers import WITHOUT_PREFILL_PEAK, Generation, memory
@@ -29,7 +29,9 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
     if stored is None:
         return {"unknown": f"the size of {facts.name} in {kind} is not known"}
     call = _call(settings, release(request.get("engine_version")), kind)
-    peak = max(memory(facts, stored, call).total, _load_peak(facts, stored, kind)) / MIB
+    stored += _second_head(facts, kind)
+    found_peak = memory(facts, stored, call, scratch_bytes(facts, kind, call)).total
+    peak = max(found_peak, _load_peak(facts, stored, kind)) / MIB
     low, high = interval(peak, "transformers")
     return {"memory_mib": {"torch_max_allocated": peak}, "interval_mib": {"torch_max_allocated": [low, high]}}
 
@@ -44,6 +46,23 @@ def _call(settings: dict[str, Any], version: tuple[int, ...], kind: str) -> Gene
         element=4.0 if kind == "fp32" else 2.0,
         prompt_activations=not version or version < WITHOUT_PREFILL_PEAK,
     )
+
+
+def _second_head(facts: ModelFacts, kind: str) -> float:
+    """FP8 files of tied models store the head by itself, and it is loaded so."""
+    return facts.vocab * facts.hidden * 2.0 if kind == "fp8" and facts.tied else 0.0
+
+
+def scratch_bytes(facts: ModelFacts, kind: str, call: Generation) -> float:
+    """Space that quantized kernels work in: GPTQ's dequantizes its largest matrix, AWQ's copies its inputs to f16.
+
+    Those copies are smaller than the prompt's activations, so they show only where the peak leaves these out.
+    """
+    if kind.startswith("gptq"):
+        return 2.0 * largest_linear(facts)
+    if kind == "awq" and not call.prompt_activations:
+        return call.prompt * call.batch * 2 * 2.25 * facts.hidden
+    return 0.0
 
 
 def _load_peak(facts: ModelFacts, stored: float, kind: str) -> float:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
-from envcheck.fit.memory_checkpoint import checkpoint_per_gpu, gguf_weights
+from envcheck.fit.memory_checkpoint import checkpoint_per_gpu, gguf_weights, recipe
 from envcheck.fit.memory_interval import interval
 from envcheck.fit.memory_scheme import release, scheme
 from envcheck.fit.memory_types import MIB
+from envcheck.fit.memory_vllm import DEFAULT_BATCHED_TOKENS
 from envcheck.fit.memory_vllm_cache import Started, cache_width, capacity_tokens, request_bytes
 from envcheck.fit.models import find
 from envcheck.schema.model import ModelFacts, ResolvedModel
 
-DRAFTING_SINCE = (0, 25)
-"""Logs of this release and later of models with multi-token prediction had it on, each of the three that were read."""
+_EMBEDDING_MODEL = re.compile(r"(?i)embed|(^|[/-])(e5|bge|gte)-|rerank")
+"""Names of models that vLLM loads without an output layer."""
+DRAFTING_SINCE = (0, 19)
+"""Logs of this release and later do not say whether a model's multi-token prediction was on; in each of the four hybrid
+models whose cache could be recomputed to the token it was, with three tokens."""
 DRAFT_TOKENS = 3
 FP8_CACHE_PUBLISHERS = ("nvidia/", "unsloth/")
 """Whose NVFP4 checkpoints carry scales for an fp8 cache, which "auto" then follows."""
@@ -28,9 +33,12 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
     if not isinstance(found, ResolvedModel):
         return {"unknown": f"{name!r} is not a model of the catalog"}
     settings = request.get("settings") or {}
-    kind = scheme(name, settings.get("quantization") or request.get("quant"), settings.get("dtype"))
+    method = settings.get("quantization") or request.get("quant")
+    kind = recipe(found.facts, scheme(name, method, settings.get("dtype")), method)
     started = _started(name, found.facts, kind, settings, request.get("engine_version"))
-    memory = _memory(found.facts, kind, started, (request.get("given") or {}).get("kv_budget"), settings.get("ctx"))
+    memory = _memory(
+        name, found.facts, kind, started, (request.get("given") or {}).get("kv_budget"), settings.get("ctx")
+    )
     if not memory:
         return {"unknown": f"the size of {found.facts.name} in {kind} is not known"}
     situation = {"weights_gpu": "vllm weights", "kv_tokens": "vllm tokens", "kv_needed_for_max_len": "vllm tokens"}
@@ -41,10 +49,10 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def _memory(
-    facts: ModelFacts, kind: str, started: Started, budget: float | None, context: int | None
+    name: str, facts: ModelFacts, kind: str, started: Started, budget: float | None, context: int | None
 ) -> dict[str, float]:
     memory: dict[str, float] = {}
-    weights = _weights(facts, kind, started)
+    weights = _weights(name, facts, kind, started)
     if weights is not None:
         memory["weights_gpu"] = weights / MIB
     if budget and budget > 0:
@@ -54,11 +62,18 @@ def _memory(
     return memory
 
 
-def _weights(facts: ModelFacts, kind: str, started: Started) -> float | None:
+def _weights(name: str, facts: ModelFacts, kind: str, started: Started) -> float | None:
     if kind.startswith("gguf:"):
         file = gguf_weights(facts, kind.removeprefix("gguf:"))
         return None if file is None else file.total / started.tensor_parallel
-    stored = checkpoint_per_gpu(facts, kind, started.tensor_parallel, started.pipeline_parallel)
+    stored = checkpoint_per_gpu(
+        facts,
+        kind,
+        started.tensor_parallel,
+        started.pipeline_parallel,
+        drafting=started.draft_tokens > 0,
+        head=not _EMBEDDING_MODEL.search(name),
+    )
     return None if stored is None else stored + rotary_bytes(facts)
 
 
@@ -72,10 +87,10 @@ def _started(name: str, facts: ModelFacts, kind: str, settings: dict[str, Any], 
     numbers = release(version)
     element = 4.0 if "float32" in str(settings.get("dtype")) else 2.0
     cache = cache_width(settings.get("kv_type"), element)
-    if kind == "nvfp4" and name.lower().startswith(FP8_CACHE_PUBLISHERS):
+    if kind.startswith("nvfp4") and name.lower().startswith(FP8_CACHE_PUBLISHERS):
         cache = 1.0
-    drafting = facts.mtp_layers > 0 and numbers >= DRAFTING_SINCE
-    batched = settings.get("max_num_batched_tokens") or _default_batch(settings, numbers)
+    drafting = facts.mtp_layers > 0 and (not numbers or numbers >= DRAFTING_SINCE)
+    batched = settings.get("max_num_batched_tokens") or DEFAULT_BATCHED_TOKENS
     return Started(
         max_length=settings.get("ctx") or facts.max_context or 4096,
         tensor_parallel=settings.get("tensor_parallel") or 1,
@@ -87,8 +102,3 @@ def _started(name: str, facts: ModelFacts, kind: str, settings: dict[str, Any], 
         prefix_caching=bool(settings.get("enable_prefix_caching")),
         draft_tokens=DRAFT_TOKENS if drafting else 0,
     )
-
-
-def _default_batch(settings: dict[str, Any], version: tuple[int, ...]) -> int:
-    """`max_num_batched_tokens` where the log does not say: 2048, except on the large cards a log would name."""
-    return 2048

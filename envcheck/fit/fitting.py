@@ -15,6 +15,7 @@ from envcheck.fit.memory_need import Need, Placing, concurrency_limit, context_l
 from envcheck.fit.plan_llama import LlamaModel, Split, Whole
 from envcheck.fit.plan_transformers import Loaded, TransformersModel
 from envcheck.fit.plan_vllm import Parallel, VllmModel
+from envcheck.fit.tensors import parameter_count
 from envcheck.schema.errors import InputError
 from envcheck.schema.facts import Record
 from envcheck.schema.fit import FitRow, Room, Status
@@ -64,7 +65,7 @@ def fit(
     choice = _choose(model, backend, wanted, context, concurrency, room)
     if choice is None:
         return msgspec.structs.replace(blank, why="unknown: neither a GPU nor the size of host memory is known")
-    return _row(blank, choice, model, room)
+    return _row(blank, choice, model)
 
 
 def _refuse(model: ModelFacts, backend: str, quant: str, context: int, concurrency: int) -> None:
@@ -115,9 +116,7 @@ def _placings(model: ModelFacts, backend: str, quant: str, room: Room) -> Iterab
     return plan_transformers.loaded(held, room)
 
 
-def _choose(
-    model: ModelFacts, backend: str, quant: str, context: int, concurrency: int, room: Room
-) -> Choice | None:
+def _choose(model: ModelFacts, backend: str, quant: str, context: int, concurrency: int, room: Room) -> Choice | None:
     """The first placing that fits, else the first that is tight, else one with a part on the host, else the last."""
     best: Choice | None = None
     for placing in _placings(model, backend, quant, room):
@@ -155,8 +154,6 @@ def _partial(
 def _blank(
     model: ModelFacts, backend: str, quant: str, context: int, concurrency: int, assumptions: tuple[str, ...]
 ) -> FitRow:
-    from envcheck.fit.tensors import parameter_count
-
     return FitRow(
         model=model.name,
         params_b=round(parameter_count(model) / 1e9, 3),
@@ -178,7 +175,7 @@ def _blank(
     )
 
 
-def _row(blank: FitRow, choice: Choice, model: ModelFacts, room: Room) -> FitRow:
+def _row(blank: FitRow, choice: Choice, model: ModelFacts) -> FitRow:
     placing, need = choice.placing, choice.need
     limiting: Placing = placing
     return msgspec.structs.replace(
@@ -191,7 +188,7 @@ def _row(blank: FitRow, choice: Choice, model: ModelFacts, room: Room) -> FitRow
         max_concurrency=concurrency_limit(limiting, blank.context),
         gpu_layers=placing.gpu_layers if isinstance(placing, Whole | Split) else None,
         command=_command(blank, placing, model) if choice.status != "no" else None,
-        assumptions=blank.assumptions + _assumed(blank, placing, model, room),
+        assumptions=blank.assumptions + _assumed(blank, placing),
         devices=len(placing.devices),
         host_mib=round(need.host, 1),
         reserved_mib=round(placing.reserved, 1) if isinstance(placing, Parallel) and placing.reserved else None,
@@ -201,13 +198,14 @@ def _row(blank: FitRow, choice: Choice, model: ModelFacts, room: Room) -> FitRow
 def _why(choice: Choice, backend: str) -> str:
     need, available = choice.need, choice.placing.available
     where = _where(choice.placing)
+    needs = f"needs {need.total / 1024:.1f} of {available / 1024:.1f} GiB on {where}"
     if choice.status == "fits":
-        return f"needs {need.total / 1024:.1f} of {available / 1024:.1f} GiB on {where}"
+        return needs
     if choice.status == "tight":
-        return f"needs {need.total / 1024:.1f} of {available / 1024:.1f} GiB on {where}: less left over than the prediction may err"
+        return f"{needs}: less left over than the prediction may err"
     if choice.status == "offload":
         return f"{need.host / 1024:.1f} GiB stay in host memory, {need.total / 1024:.1f} GiB go on {where}: slow"
-    return f"needs {need.total / 1024:.1f} GiB, {where} {'offers' if len(choice.placing.devices) == 1 else 'offer'} {available / 1024:.1f} GiB to {backend}"
+    return f"needs {need.total / 1024:.1f} GiB; {where} can give {backend} {available / 1024:.1f} GiB"
 
 
 def _where(placing: Chosen) -> str:
@@ -231,7 +229,7 @@ def _command(row: FitRow, placing: Chosen, model: ModelFacts) -> str:
     return commands.transformers(model, row.quant, not placing.devices)
 
 
-def _assumed(row: FitRow, placing: Chosen, model: ModelFacts, room: Room) -> tuple[str, ...]:
+def _assumed(row: FitRow, placing: Chosen) -> tuple[str, ...]:
     said: list[str] = []
     if row.backend in GGUF_BACKENDS:
         said += ["flash attention on", "KV cache in f16", "ubatch of 512", "llama.cpp of mid 2026 or later"]
@@ -254,15 +252,16 @@ def fit_all(
 ) -> tuple[FitRow, ...]:
     """A row for every model × backend × quantization the backend can load; no quantization means its usual one."""
     room = memory_room.of_snapshot(machine) if isinstance(machine, Snapshot) else machine
-    rows = []
-    for model, notes in models:
-        for backend in backends:
-            for quant in loadable(backend, quants):
-                rows.append(fit(model, backend, quant, context, concurrency, room, notes))
-    return tuple(rows)
+    return tuple(
+        fit(model, backend, quant, context, concurrency, room, notes)
+        for model, notes in models
+        for backend in backends
+        for quant in loadable(backend, quants)
+    )
 
 
 def loadable(backend: str, quants: Sequence[str]) -> list[str | None]:
+    """Those of `quants` that the backend loads; one None, its usual one, where none was asked for."""
     if not quants:
         return [None]
     return [quant for quant in quants if known_quant(quant, gguf=backend in GGUF_BACKENDS)]

@@ -24,32 +24,42 @@ from envcheck.schema.model import ModelFacts
 class Scheme(Record):
     """How one scheme stores a model."""
 
-    bits: float
-    """Bits of a quantized weight with its scales."""
-    parts: frozenset[str]
-    """Parts of the model whose linear layers it shrinks."""
+    bits: dict[str, float]
+    """Bits of a weight with its scales, for each part of the model whose linear layers it shrinks."""
     rest: float = 2
     """Bytes of an element it leaves as it was."""
 
 
-_STACK = frozenset({"attention", "mlp", "experts", "shared_experts", "recurrent"})
-_EXPERTS = frozenset({"experts"})
+_STACK = ("attention", "mlp", "experts", "shared_experts", "recurrent")
+_EXPERTS = ("experts",)
+
+
+def _same(bits: float, parts: tuple[str, ...] = _STACK) -> Scheme:
+    return Scheme(bits=dict.fromkeys(parts, bits))
+
 
 SCHEMES: dict[str, Scheme] = {
-    "bf16": Scheme(bits=16, parts=frozenset()),
-    "fp16": Scheme(bits=16, parts=frozenset()),
-    "fp32": Scheme(bits=32, parts=frozenset(), rest=4),
-    "fp8": Scheme(bits=8, parts=_STACK | {"mtp"}),
-    "int8": Scheme(bits=8, parts=_STACK),
-    "bnb-int8": Scheme(bits=8, parts=_STACK),
-    "experts_int8": Scheme(bits=8, parts=_EXPERTS),
-    "awq": Scheme(bits=4 + 16 / 128 + 4 / 128, parts=_STACK),
-    "int4": Scheme(bits=4 + 16 / 128, parts=_STACK),
-    "gptq-int4": Scheme(bits=4 + 16 / 128 + 4 / 128, parts=_STACK),
-    "gptq-int8": Scheme(bits=8 + 16 / 128 + 8 / 128, parts=_STACK),
-    "bnb-4bit": Scheme(bits=4 + 32 / 64, parts=_STACK),
-    "nvfp4": Scheme(bits=4 + 8 / 16, parts=_STACK),
-    "mxfp4": Scheme(bits=4 + 8 / 32, parts=_EXPERTS),
+    "bf16": _same(16, ()),
+    "fp16": _same(16, ()),
+    "fp32": Scheme(bits={}, rest=4),
+    "fp8": _same(8, (*_STACK, "mtp")),
+    "int8": _same(8),
+    "bnb-int8": _same(8),
+    "experts_int8": _same(8, ("experts", "mlp")),
+    "awq": _same(4 + 16 / 128 + 4 / 128),
+    "int4": _same(4 + 16 / 128),
+    "gptq-int4": _same(4 + 16 / 128 + 4 / 128),
+    "gptq-int8": _same(8 + 16 / 128 + 8 / 128),
+    "bnb-4bit": _same(4 + 32 / 64),
+    "nvfp4": _same(4 + 8 / 16),
+    "mxfp4": _same(4 + 8 / 32, _EXPERTS),
+    # Recipes of compressed-tensors and ModelOpt: routed experts alone where there are experts
+    # (int4 with a scale for every 32, as Kimi K2 Thinking and its like are published) …
+    "awq-experts": _same(4 + 16 / 128 + 4 / 128, _EXPERTS),
+    "int4-experts": _same(4 + 16 / 32, _EXPERTS),
+    "nvfp4-experts": _same(4 + 8 / 16, (*_EXPERTS, "mtp")),
+    # … and attention and recurrent projections in 8 bit where a dense model has a recurrent state.
+    "nvfp4-hybrid": Scheme(bits={"mlp": 4.5, "attention": 8.0, "recurrent": 8.0}),
 }
 _GGUF_NAME = re.compile(r"(I?Q\d_(?:[01]|K(?:_[SML])?|XXS|XS|S|M|NL)|BF16|F16|F32|MXFP4(?:_MOE)?)", re.IGNORECASE)
 
@@ -66,23 +76,43 @@ def bits_per_parameter(quant: str) -> float:
     name = quant.lower()
     if name in SCHEMES:
         scheme = SCHEMES[name]
-        return scheme.bits
+        return max(scheme.bits.values(), default=8 * scheme.rest)
     base = element_bytes(_base(quant))
     return 16.0 if base is None else 8 * base + (0.3 if name.endswith("_m") else 0.6 if name.endswith("_l") else 0.0)
 
 
+def recipe(facts: ModelFacts, quant: str, method: str | None) -> str:
+    """The scheme a packed checkpoint really uses: what "compressed-tensors" and "modelopt" leave as it was by habit."""
+    packed = (method or "").startswith(("compressed", "modelopt"))
+    if packed and facts.experts and quant in ("awq", "int4"):
+        return f"{quant}-experts"
+    if quant == "nvfp4" and facts.experts:
+        return "nvfp4-experts"
+    if quant == "nvfp4" and facts.recurrent:
+        return "nvfp4-hybrid"
+    return quant
+
+
 @lru_cache(maxsize=4096)
 def stored_bytes(facts: ModelFacts, quant: str) -> float | None:
-    """Bytes of all weights in a checkpoint scheme ("awq", "fp8", …); None for a scheme this table does not know."""
+    """Bytes of all weights an engine loads from a checkpoint in a scheme ("awq", "fp8", …); None for an unknown scheme.
+
+    Layers for multi-token prediction stay in the file unless drafting is asked for.
+    """
     scheme = SCHEMES.get(quant.lower())
     if scheme is None:
         return None
-    return sum(_tensor_bytes(tensor, scheme) for tensor in tensors(facts))
+    return sum(_tensor_bytes(tensor, scheme) for tensor in tensors(facts) if tensor.part != "mtp")
 
 
 def _tensor_bytes(tensor: Tensor, scheme: Scheme) -> float:
-    shrinks = tensor.kind == "linear" and tensor.part in scheme.parts
-    return tensor.elements * (scheme.bits / 8 if shrinks else scheme.rest)
+    bits = scheme.bits.get(tensor.part) if tensor.kind == "linear" else None
+    return tensor.elements * (scheme.rest if bits is None else bits / 8)
+
+
+def largest_linear(facts: ModelFacts) -> int:
+    """Elements of the largest linear layer of the stack (one expert counts by itself)."""
+    return max((t.rows * t.cols for t in tensors(facts) if t.kind == "linear" and t.part in _STACK), default=0)
 
 
 def _base(quant: str) -> str:
@@ -128,11 +158,10 @@ def _gguf_element(tensor: Tensor, facts: ModelFacts, quant: str, base: str) -> f
         return 4.0
     kind = _gguf_type(tensor, facts, quant.upper(), base)
     size = element_bytes(kind) or 2.0
-    if kind.endswith("_k") or kind.startswith("iq"):
+    if (kind.endswith("_k") or kind.startswith("iq")) and tensor.cols % 256:
         # Rows that do not divide into blocks of 256 fall back to blocks of 32.
-        if tensor.cols % 256:
-            fallback = {"q2_k": "q4_0", "q3_k": "q4_0", "q4_k": "q5_0", "q5_k": "q5_1", "q6_k": "q8_0"}.get(kind, "iq4_nl")
-            return element_bytes(fallback) or size
+        fallback = {"q2_k": "q4_0", "q3_k": "q4_0", "q4_k": "q5_0", "q5_k": "q5_1", "q6_k": "q8_0"}.get(kind, "iq4_nl")
+        return element_bytes(fallback) or size
     return size
 
 
@@ -191,8 +220,19 @@ def _uses_more_bits(layer: int, count: int) -> bool:
     return layer < count // 8 or layer >= 7 * count // 8 or (layer - count // 8) % 3 == 2
 
 
-def checkpoint_per_gpu(facts: ModelFacts, quant: str, tensor_parallel: int, pipeline_parallel: int) -> float | None:
-    """Bytes on the first GPU of a vLLM group: sharded linear layers and vocabulary, norms and surplus heads in full."""
+def checkpoint_per_gpu(
+    facts: ModelFacts,
+    quant: str,
+    tensor_parallel: int,
+    pipeline_parallel: int,
+    drafting: bool = False,
+    head: bool = True,
+) -> float | None:
+    """Bytes on the first GPU of a vLLM group: sharded linear layers and vocabulary, norms and surplus heads in full.
+
+    `drafting` loads the layers for multi-token prediction too; without `head` the output layer is left out (embedding
+    models).
+    """
     scheme = SCHEMES.get(quant.lower())
     if scheme is None:
         return None
@@ -202,13 +242,17 @@ def checkpoint_per_gpu(facts: ModelFacts, quant: str, tensor_parallel: int, pipe
         place = re.match(r"blk\.(\d+)\.", tensor.name)
         if place and first <= int(place[1]) < facts.layer_count:
             continue
-        if pipeline_parallel > 1 and tensor.part == "lm_head":
+        if tensor.part == "lm_head" and (pipeline_parallel > 1 or not head):
+            continue
+        if tensor.part == "mtp" and not drafting:
             continue
         total += _tensor_bytes(tensor, scheme) / _shards(tensor, facts, tensor_parallel)
     return total
 
 
 def _shards(tensor: Tensor, facts: ModelFacts, tensor_parallel: int) -> int:
+    if tensor.part == "vision":
+        return tensor_parallel
     if tensor.kind in ("vector", "plain") or tensor.part in ("router", "norm", "position"):
         return 1
     if re.search(r"\.attn_kv_a|\.attn_q_a|indexer", tensor.name):

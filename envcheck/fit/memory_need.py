@@ -14,8 +14,8 @@ SMALLEST_CONTEXT = 256
 MOST_CONCURRENT = 1024
 
 DRIVER_CONTEXT_MIB = {"nvidia": 430.0, "amd": 470.0}
-"""Memory of a process's driver context on one device, libraries included: `nvidia-smi` less the buffers of llama.cpp was
-309 to 431 MiB on four start-ups, ROCm 0.47 GiB a device on one of four devices; another vendor's is taken as NVIDIA's."""
+"""Memory of a process's driver context on one device, libraries included: `nvidia-smi` less llama.cpp's buffers was 309
+to 431 MiB on five start-ups, ROCm 0.47 GiB a device on one of four; another vendor's is taken for NVIDIA's."""
 DRIVER_SPREAD_MIB = 120.0
 """Half the range those contexts were seen in."""
 
@@ -63,7 +63,7 @@ def driver_context(device: Device) -> float:
 
 
 def interval(need: Need, situation: str, devices: int) -> tuple[float, float]:
-    """The range that covers nine of ten start-ups: the model's terms by the table, the driver's context by its spread."""
+    """The range that covers nine of ten start-ups: the model's terms by the table, the driver's by its spread."""
     half = half_widths()[situation] * (need.total - need.overhead) + DRIVER_SPREAD_MIB * devices
     return max(need.total - half, 0.0), need.total + half
 
@@ -93,7 +93,7 @@ def terms(need: Need, available: float) -> MemoryTerms:
 
 
 def largest(holds: Callable[[int], bool], low: int, high: int, step: int, guess: int) -> int | None:
-    """The largest multiple of `step` between `low` and `high` that still holds, `holds` being monotone; None: not `low`.
+    """The largest multiple of `step` from `low` to `high` that still holds, `holds` being monotone; None: not `low`.
 
     Starts at `guess` and doubles its stride away from it, so a good guess costs few calls.
     """

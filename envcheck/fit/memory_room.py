@@ -18,7 +18,7 @@ RAM_SHARE = 0.9
 APPLE_SHARE = 0.75
 APPLE_SMALL_SHARE = 2 / 3
 APPLE_SMALL_MIB = 36 * 1024
-"""Metal's default working set: three quarters of unified memory, two thirds up to 36 GB (`recommendedMaxWorkingSetSize`)."""
+"""Metal's default working set (`recommendedMaxWorkingSetSize`): three quarters of memory, two thirds up to 36 GB."""
 
 
 def of_snapshot(snapshot: Snapshot) -> Room:

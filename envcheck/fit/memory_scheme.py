@@ -10,7 +10,7 @@ _BY_METHOD = {
     "awq": "awq", "awq_marlin": "awq", "fp8": "fp8", "fbgemm_fp8": "fp8", "bitsandbytes": "bnb-4bit", "mxfp4": "mxfp4",
     "modelopt_fp4": "nvfp4", "experts_int8": "experts_int8", "int8": "int8",
 }  # fmt: skip
-"""Methods that state the width themselves; others ("compressed-tensors", "gptq", "modelopt_mixed") leave it to the name."""
+"""Methods that state the width themselves; others ("compressed-tensors", "gptq") leave it to the name."""
 _PLAIN = {
     "bf16": "bf16", "bfloat16": "bf16", "fp16": "fp16", "float16": "fp16", "half": "fp16", "fp32": "fp32",
     "float32": "fp32",

@@ -20,6 +20,9 @@ WINDOWED_CACHE = (4, 56)
 WITHOUT_PREFILL_PEAK = (4, 51)
 """First version of published measurements whose peak has no prompt activations in it."""
 
+ROTARY_TABLES = (4, 43)
+"""Before this version every layer held its own sines and cosines of all positions."""
+
 REST = 35 * 2**20
 """Rotary tables, masks, sampling and the allocator's rounding: 35 MiB on every published start-up."""
 WIDE = 3.0
@@ -52,6 +55,7 @@ class TransformersMemory(Record):
     state: float
     activations: float
     rest: float
+    """Rotary tables, masks, sampling and scratch space of quantized kernels."""
 
     @property
     def total(self) -> float:
@@ -72,7 +76,10 @@ def cached_per_token(facts: ModelFacts) -> int:
 
 def cache_bytes(facts: ModelFacts, call: Generation) -> float:
     """Bytes of keys and values at the end of the call."""
-    tokens = call.prompt + call.generated
+    return _cached(facts, call, call.prompt + call.generated)
+
+
+def _cached(facts: ModelFacts, call: Generation, tokens: int) -> float:
     total = 0
     windows = not call.version or call.version >= WINDOWED_CACHE
     for layer in facts.layers():
@@ -102,7 +109,9 @@ def activation_bytes(facts: ModelFacts, call: Generation) -> float:
     if not call.flash_attention:
         heads = facts.attention.heads if facts.attention else 1
         # Scores and their softmax in f32 (`eager`), of every head over the whole prompt.
-        moments.append(call.batch * heads * call.prompt**2 * (call.element + 4) + tokens * 3 * facts.hidden * call.element)
+        moments.append(
+            call.batch * heads * call.prompt**2 * (call.element + 4) + tokens * 3 * facts.hidden * call.element
+        )
     if call.version and call.version < LAST_LOGITS_ONLY:
         # Logits of every prompt token, and their copy in f32.
         moments.append(tokens * facts.vocab * (call.element + 4))
@@ -118,12 +127,26 @@ def _inner_width(facts: ModelFacts) -> int:
     return widest
 
 
-def memory(facts: ModelFacts, weights: float, call: Generation) -> TransformersMemory:
-    """What a call needs with `weights` bytes of parameters loaded."""
+def rotary_bytes(facts: ModelFacts, call: Generation) -> float:
+    """Tables of rotary angles, once per layer in old versions; today's single one is part of the constant rest."""
+    if not call.version or call.version >= ROTARY_TABLES or facts.attention is None:
+        return 0.0
+    return facts.layer_count * facts.max_context * facts.attention.key_dim * 2 * call.element
+
+
+def memory(facts: ModelFacts, weights: float, call: Generation, scratch: float = 0.0) -> TransformersMemory:
+    """What a call needs with `weights` bytes of parameters loaded and `scratch` bytes for its kernels.
+
+    The prompt's activations are gone before the answer's keys and values are there: only what they need beyond those
+    counts.
+    """
+    cache = cache_bytes(facts, call)
+    later = cache - _cached(facts, call, call.prompt)
+    activations = activation_bytes(facts, call) if call.prompt_activations else 0.0
     return TransformersMemory(
         weights=weights,
-        cache=cache_bytes(facts, call),
+        cache=cache,
         state=state_bytes(facts, call),
-        activations=activation_bytes(facts, call) if call.prompt_activations else 0.0,
-        rest=float(REST),
+        activations=max(activations - later, 0.0),
+        rest=REST + rotary_bytes(facts, call) + scratch,
     )

@@ -1,8 +1,8 @@
 """vLLM's memory on each GPU: what it must have to start, and what it takes.
 
-kv budget = utilization x total - weights - non-torch - peak of activations (- CUDA graphs since 0.21): holds to the last
-printed digit on public logs. Two figures follow: the least that lets it start (weights, activations, non-torch, graphs and
-the cache of the requests asked for), and what it reserves, which is utilization x total however small the model is.
+kv budget = utilization x total - weights - non-torch - peak of activations (- CUDA graphs since 0.21): holds to the
+last printed digit on public logs. Two figures follow: the least that lets it start (weights, activations, non-torch,
+graphs and the cache of the requests asked for), and what it reserves: utilization x total, however small the model.
 
 Source: vllm-project/vllm `vllm/v1/worker/gpu_worker.py` (`determine_available_memory`) and `gpu_model_runner.py`
 (`profile_run`, `_dummy_sampler_run`).
@@ -26,8 +26,8 @@ GRAPHS_MIB = 600.0
 NON_TORCH_MIB = 350.0
 """Driver context and libraries on one GPU: 0.01 to 0.6 GiB on public logs."""
 COMMUNICATION_MIB = 1100.0
-"""NCCL and custom all-reduce buffers on each GPU of a tensor-parallel group (1.8 GiB more from one to two 80 GB GPUs in one
-set of logs, 0.1 GiB more on eight T4 in another: between them)."""
+"""NCCL and custom all-reduce buffers on each GPU of a tensor-parallel group: 1.8 GiB more from one to two 80 GB GPUs in
+one set of logs, 0.1 GiB on eight T4 in another; taken between them."""
 
 
 class VllmShape(Record):

@@ -1,11 +1,12 @@
 """How many tokens vLLM's KV cache holds, and how much one request of full length needs.
 
-Source: vllm-project/vllm `vllm/v1/core/kv_cache_utils.py` (groups, pages, reported size), `vllm/v1/kv_cache_interface.py`
-(bytes of a page, most a request can use), `vllm/model_executor/models/config.py` (block size of hybrid models).
+Source: vllm-project/vllm `vllm/v1/core/kv_cache_utils.py` (groups, pages, reported size),
+`vllm/v1/kv_cache_interface.py` (bytes of a page, most a request can use), `vllm/model_executor/models/config.py` (block
+size of hybrid models).
 
-Layers of one kind form a group; groups are cut to equal size and share one pool of equally large pages. Where a page of
-one kind is larger, the others take more tokens into a page until they are as large (a recurrent state's page decides for
-hybrid models). What the log calls "GPU KV cache size" was blocks per group times tokens per block until 0.20 and is
+Layers of one kind form a group; groups are cut to equal size and share one pool of equally large pages. Where a page
+of one kind is larger, the others take more tokens into a page until they are as large (a recurrent state's page decides
+for hybrid models). What the log calls "GPU KV cache size" was blocks per group times tokens per block until 0.20 and is
 concurrency times context length since 0.21 (vllm-project/vllm#40691).
 """
 
@@ -26,7 +27,7 @@ CONCURRENCY_TIMES_LENGTH = (0, 21)
 """First version that reports concurrency times context length."""
 
 F32_STATE = frozenset({"qwen3_5", "qwen3_5_moe", "qwen3_5_text", "qwen3_5_moe_text", "nemotron_h", "kimi_linear"})
-"""Architectures whose configuration asks for recurrent state in f32 (`mamba_ssm_dtype`); others use the model's dtype."""
+"""Architectures whose configuration asks for recurrent state in f32 (`mamba_ssm_dtype`); others use the model's."""
 
 
 class Started(Record):

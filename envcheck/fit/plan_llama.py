@@ -129,7 +129,7 @@ def _together(devices: tuple[Device, ...]) -> float:
 
 
 def split(model: LlamaModel, room: Room, context: int, concurrency: int) -> Split | None:
-    """The most layers the GPUs hold, when host memory holds the rest; None when it does not, or where memory is shared."""
+    """The most layers the GPUs hold, when host memory holds the rest; None when it does not, or memory is shared."""
     if not room.devices or room.shares_ram or room.ram_mib is None:
         return None
     devices = tuple(room.devices)

@@ -71,7 +71,7 @@ def loaded(model: TransformersModel, room: Room) -> Iterator[Loaded]:
 
 
 def offloaded(model: TransformersModel, room: Room, context: int, concurrency: int) -> Loaded | None:
-    """As many weights on GPUs as fit beside cache and activations, the rest in host memory; None where that is too small."""
+    """As many weights on GPUs as fit beside cache and activations, the rest in host memory; None if that is small."""
     if not room.devices or room.shares_ram or room.ram_mib is None:
         return None
     devices = tuple(room.devices)

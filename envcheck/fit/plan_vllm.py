@@ -1,4 +1,4 @@
-"""Ways to put a model on a machine with vLLM: tensor parallel over one, two, four, eight GPUs, pipelines beyond, the CPU."""
+"""Ways to put a model on a machine with vLLM: tensor parallel over 1, 2, 4, 8 … GPUs, pipelines beyond, the CPU."""
 
 from __future__ import annotations
 

@@ -51,18 +51,17 @@ def best_quant(
     rows = []
     for model in models:
         for backend in backends or BACKENDS:
-            rows.append(_first_that_runs(model, backend, context, concurrency, room))
+            rows.append(_first_that_runs(model, backend, context, concurrency, room))  # noqa: PERF401
     return tuple(sorted(rows, key=lambda row: (row.status not in RUNS, row.model, -_bits(row))))
 
 
 def _first_that_runs(model: ModelFacts, backend: str, context: int, concurrency: int, room: Room) -> FitRow:
-    row = None
-    for quant in ladder(backend):
+    *better, smallest = ladder(backend)
+    for quant in better:
         row = fit(model, backend, quant, _within(model, context), concurrency, room)
         if row.status in RUNS or row.status == "unknown":
             return row
-    assert row is not None
-    return row
+    return fit(model, backend, smallest, _within(model, context), concurrency, room)
 
 
 def largest(
@@ -129,8 +128,8 @@ def _bits(row: FitRow) -> float:
 def preset(name: str, model: ModelFacts, backend: str, quant: str | None, room: Room) -> Preset:
     """Context and sequences for this machine, with the memory they will take.
 
-    balanced: 8192 tokens and up to four sequences. performance: as many sequences of 8192 tokens as fit. memory_optimized:
-    one sequence of 4096 tokens. Each is cut to what the model was trained for and to what fits.
+    balanced: 8192 tokens and up to four sequences. performance: as many sequences of 8192 tokens as fit.
+    memory_optimized: one sequence of 4096 tokens. Each is cut to what the model was trained for and to what fits.
     """
     if name not in PRESETS:
         raise InputError(f"Unknown preset {name!r}: choose one of {', '.join(PRESETS)}.")
@@ -141,6 +140,8 @@ def preset(name: str, model: ModelFacts, backend: str, quant: str | None, room: 
         single = fit(model, backend, quant, context, 1, room)
     most = min(single.max_concurrency or 1, MOST_SEQUENCES[backend])
     sequences = {"balanced": min(most, BALANCED_SEQUENCES), "performance": most, "memory_optimized": 1}[name]
-    chosen: PresetName = "balanced" if name == "balanced" else "performance" if name == "performance" else "memory_optimized"
+    chosen: PresetName = (
+        "balanced" if name == "balanced" else "performance" if name == "performance" else "memory_optimized"
+    )
     row = single if sequences == 1 else fit(model, backend, quant, context, sequences, room)
     return Preset(name=chosen, context=context, sequences=sequences, row=row)

@@ -1,4 +1,4 @@
-"""Whether a model fits a machine in one backend: the row that `fit` prints, and the room a machine has. MiB throughout."""
+"""Whether a model fits a machine in one backend: the row that `fit` prints, and a machine's room. MiB throughout."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Literal
 from envcheck.schema.facts import Record
 
 Status = Literal["fits", "tight", "offload", "no", "unknown"]
-"""fits: with room for the prediction's error · tight: only by the prediction itself · offload: with a part on the host ·
-no: not even so · unknown: a needed fact is missing."""
+"""fits: with room for the prediction's error · tight: only by the prediction itself · offload: with a part on the host
+· no: not even so · unknown: a needed fact is missing."""
 
 Basis = Literal["measured", "calculated", "table"]
 DeviceKind = Literal["discrete", "integrated", "unified"]
@@ -52,7 +52,7 @@ class MemoryTerms(Record):
     recurrent_state: float
     compute: float
     overhead: float
-    """Driver context per process and device, communication buffers, graphs: what no allocation of the model explains."""
+    """Driver context per process and device, communication buffers, graphs: what no part of the model explains."""
     total: float
     available: float
     headroom: float

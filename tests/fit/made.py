@@ -6,8 +6,8 @@ from envcheck.schema.fit import Device, Room
 from envcheck.schema.model import Attention, Experts, LatentAttention, ModelFacts, Recurrent
 
 PLAIN = ModelFacts(
-    name="Plain-8B", family="plain", architecture="llama", hidden=4096, layer_count=32, vocab=128256, max_context=131072,
-    ffn=14336, attention=Attention(heads=32, kv_heads=8, key_dim=128), repo="acme/Plain-8B",
+    name="Plain-8B", family="plain", architecture="llama", hidden=4096, layer_count=32, vocab=128256,
+    max_context=131072, ffn=14336, attention=Attention(heads=32, kv_heads=8, key_dim=128), repo="acme/Plain-8B",
 )  # fmt: skip
 WINDOWED = ModelFacts(
     name="Windowed-26B", family="windowed", architecture="gemma4", hidden=2816, layer_count=30, vocab=262144,
@@ -22,7 +22,8 @@ HYBRID = ModelFacts(
 )  # fmt: skip
 LATENT = ModelFacts(
     name="Latent-16B", family="latent", architecture="deepseek_v2", hidden=2048, layer_count=27, vocab=102400,
-    max_context=32768, ffn=10944, latent=LatentAttention(heads=16, kv_rank=512, rope_dim=64, nope_dim=128, value_dim=128),
+    max_context=32768, ffn=10944,
+    latent=LatentAttention(heads=16, kv_rank=512, rope_dim=64, nope_dim=128, value_dim=128),
     experts=Experts(count=64, used=6, ffn=1408, shared_ffn=2816), mixers="l", feed_forward="d1 e",
 )  # fmt: skip
 ALL = (PLAIN, WINDOWED, HYBRID, LATENT)

@@ -13,8 +13,9 @@ from tests.fit.made import ALL, HYBRID, LATENT, PLAIN, WINDOWED
 MIB = 2**20
 
 
-def per_token(facts: ModelFacts, **started: int) -> float:
-    return request_bytes(facts, Started(max_length=16384, **started)) / 16384
+def per_token(facts: ModelFacts, tensor_parallel: int = 1, cache_bytes: float = 2) -> float:
+    started = Started(max_length=16384, tensor_parallel=tensor_parallel, cache_bytes=cache_bytes)
+    return request_bytes(facts, started) / 16384
 
 
 def test_bytes_per_token_of_plain_attention() -> None:
@@ -50,7 +51,9 @@ def test_windows_count_only_once_they_are_kept_apart() -> None:
 
 def test_a_hybrid_of_windows_reaches_what_a_start_up_printed() -> None:
     # Case vl-4198879d8e-01: 83.89 GiB, 262144 tokens of context, an image of 2496 tokens in flight.
-    tokens = capacity_tokens(WINDOWED, Started(max_length=262144, version=(0, 25, 1), batched_tokens=2496), 85903.36 * MIB)
+    tokens = capacity_tokens(
+        WINDOWED, Started(max_length=262144, version=(0, 25, 1), batched_tokens=2496), 85903.36 * MIB
+    )
     assert tokens == pytest.approx(3875400, rel=1e-3)
 
 
@@ -68,17 +71,13 @@ def test_attention_blocks_grow_to_hold_a_recurrent_state() -> None:
     assert {tokens for _, tokens in laid.groups} == {0, 784}
 
 
-@pytest.mark.parametrize(
-    ("kind", "width"), [("auto", 2), (None, 2), ("fp8", 1), ("fp8_e4m3", 1), ("something", 2)]
-)
+@pytest.mark.parametrize(("kind", "width"), [("auto", 2), (None, 2), ("fp8", 1), ("fp8_e4m3", 1), ("something", 2)])
 def test_cache_width(kind: str | None, width: float) -> None:
     assert cache_width(kind, 2) == width
 
 
 @settings(max_examples=60, deadline=None)
-@given(
-    st.sampled_from(ALL), st.integers(1, 262144), st.integers(1, 262144), st.sampled_from((1, 2, 4)), st.booleans()
-)
+@given(st.sampled_from(ALL), st.integers(1, 262144), st.integers(1, 262144), st.sampled_from((1, 2, 4)), st.booleans())
 def test_longer_requests_never_need_less(facts: ModelFacts, a: int, b: int, tensor: int, draft: bool) -> None:
     short, long = (
         request_bytes(facts, Started(max_length=n, tensor_parallel=tensor, draft_tokens=3 * draft))
