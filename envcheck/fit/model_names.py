@@ -20,7 +20,7 @@ _QUANT = re.compile(
     r"|(?P<fp8>fp8(?:[-_]?(?:dynamic|kv|block|static(?:[-_]per[-_]?tensor)?))?|w8a8[-_]?fp8)"
     r"|(?P<nvfp4>nvfp4(?:a16)?|fp4)|(?P<mxfp4>mxfp4)"
     r"|(?P<bnb4>bnb[-_]4bit|4bit[-_]bnb|bnb[-_]?nf4|nf4|unsloth[-_]bnb[-_]4bit)|(?P<bnb8>bnb[-_]8bit|llm[-_]int8)"
-    r"|(?P<w4a16>w4a16(?:[-_]g\d+)?|int4|4[-_]?bits?|autoround)|(?P<w8a8>w8a8|w8a16|int8|8[-_]?bits?)"
+    r"|(?P<w4a16>w4a16(?:[-_]g\d+)?|autoround)|(?P<int4>int4|4[-_]?bits?)|(?P<w8a8>w8a8|w8a16|int8|8[-_]?bits?)"
     r"|(?P<exl>exl[23]|\d(?:\.\d+)?bpw)|(?P<gguffile>gguf|ggml)"
     r")(?![a-z0-9])",
     re.IGNORECASE,
@@ -100,12 +100,12 @@ def quantization_in(name: str) -> str | None:
             found = "gptq-int8" if "8" in match[0] else "gptq-int4"
         elif kind in ("bnb4", "bnb8"):
             found = {"bnb4": "bnb-4bit", "bnb8": "bnb-int8"}[kind]
-        elif kind == "w4a16" and found in ("awq", "gptq-int4", "bnb-4bit", "nvfp4", "mxfp4"):
+        elif kind in ("w4a16", "int4") and found in ("awq", "gptq-int4", "bnb-4bit", "nvfp4", "mxfp4", "w4a16"):
             continue
         elif kind == "w8a8" and found in ("gptq-int4", "gptq-int8", "fp8", "bnb-int8"):
             found = "gptq-int8" if (found or "").startswith("gptq") else found
         else:
-            found = {"w4a16": "int4", "w8a8": "int8"}.get(kind or "", kind)
+            found = {"w8a8": "int8"}.get(kind or "", kind)
     return found
 
 

@@ -42,7 +42,7 @@ KNOWN = [
     ("internlm2_5-7b-chat", "InternLM2-7B", None, False),
     ("bigscience/bloom-7b1", "BLOOM-7B1", None, False),
     ("nvidia/Llama-3.1-Nemotron-70B-Instruct-HF", "Llama-3.1-70B", None, False),
-    ("neuralmagic/Meta-Llama-3.1-70B-Instruct-quantized.w4a16", "Llama-3.1-70B", "int4", False),
+    ("neuralmagic/Meta-Llama-3.1-70B-Instruct-quantized.w4a16", "Llama-3.1-70B", "w4a16", False),
 ]
 
 
@@ -99,8 +99,8 @@ def test_last_parts_of_paths() -> None:
     ("name", "expected"),
     [
         ("x-IQ4_XS", "IQ4_XS"), ("x.q8_0", "Q8_0"), ("x-GPTQ-Int4", "gptq-int4"), ("x-FP8-dynamic", "fp8"),
-        ("x-W4A16-G128", "int4"), ("x-AWQ-INT4", "awq"), ("x-w8a8", "int8"), ("x-NVFP4", "nvfp4"), ("x", None),
-        ("x-bnb-4bit", "bnb-4bit"), ("aq4kmx", None),
+        ("x-W4A16-G128", "w4a16"), ("x-INT4", "int4"), ("x-AWQ-INT4", "awq"), ("x-w8a8", "int8"), ("x-NVFP4",
+        "nvfp4"), ("x", None), ("x-bnb-4bit", "bnb-4bit"), ("aq4kmx", None),
     ],
 )  # fmt: skip
 def test_quantization_hints(name: str, expected: str | None) -> None:

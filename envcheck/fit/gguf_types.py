@@ -1,0 +1,249 @@
+"""Which type llama.cpp's quantizer gives each tensor of a GGUF file, and so how large the file is.
+
+The rules are those of `llama_tensor_get_type_impl` and `tensor_allows_quantization` in
+https://github.com/ggml-org/llama.cpp/blob/007dbbf3fd17eefe9b47fee45f48f7ba5e62b714/src/llama-quant.cpp, block sizes
+those of https://github.com/ggml-org/llama.cpp/blob/master/ggml/src/ggml-common.h. Checked 2026-11-21.
+"""
+
+from __future__ import annotations
+
+from envcheck.fit.tensors import Part, Tensor, tensors
+from envcheck.schema.errors import InputError
+from envcheck.schema.facts import Record
+from envcheck.schema.model import LatentAttention, ModelFacts
+
+BLOCKS: dict[str, tuple[int, int]] = {
+    "F32": (1, 4), "F16": (1, 2), "BF16": (1, 2), "F64": (1, 8), "I8": (1, 1), "I16": (1, 2), "I32": (1, 4),
+    "I64": (1, 8),
+    "Q4_0": (32, 18), "Q4_1": (32, 20), "Q5_0": (32, 22), "Q5_1": (32, 24), "Q8_0": (32, 34), "Q8_1": (32, 36),
+    "Q2_K": (256, 84), "Q3_K": (256, 110), "Q4_K": (256, 144), "Q5_K": (256, 176), "Q6_K": (256, 210), "Q8_K": (256,
+    292),
+    "IQ1_S": (256, 50), "IQ1_M": (256, 56), "IQ2_XXS": (256, 66), "IQ2_XS": (256, 74), "IQ2_S": (256, 82),
+    "IQ3_XXS": (256, 98), "IQ3_S": (256, 110), "IQ4_NL": (32, 18), "IQ4_XS": (256, 136), "TQ1_0": (256, 54),
+    "TQ2_0": (256, 66), "MXFP4": (32, 17), "NVFP4": (64, 36),
+}  # fmt: skip
+"""Elements and bytes of one block of each ggml type."""
+
+FILE_TYPES: dict[str, str] = {
+    "F32": "F32", "F16": "F16", "BF16": "BF16", "Q4_0": "Q4_0", "Q4_1": "Q4_1", "Q5_0": "Q5_0", "Q5_1": "Q5_1",
+    "Q8_0": "Q8_0", "Q2_K": "Q2_K", "Q2_K_S": "Q2_K", "Q3_K_S": "Q3_K", "Q3_K_M": "Q3_K", "Q3_K_L": "Q3_K",
+    "Q4_K_S": "Q4_K", "Q4_K_M": "Q4_K", "Q5_K_S": "Q5_K", "Q5_K_M": "Q5_K", "Q6_K": "Q6_K", "IQ1_S": "IQ1_S",
+    "IQ1_M": "IQ1_M", "IQ2_XXS": "IQ2_XXS", "IQ2_XS": "IQ2_XS", "IQ2_S": "IQ2_XS", "IQ2_M": "IQ2_S",
+    "IQ3_XXS": "IQ3_XXS",
+    "IQ3_XS": "IQ3_S", "IQ3_S": "IQ3_S", "IQ3_M": "IQ3_S", "IQ4_NL": "IQ4_NL", "IQ4_XS": "IQ4_XS", "TQ1_0": "TQ1_0",
+    "TQ2_0": "TQ2_0", "MXFP4_MOE": "MXFP4",
+}  # fmt: skip
+"""File type → the type most tensors get."""
+
+_FALLBACK = {
+    **dict.fromkeys(("IQ1_S", "IQ1_M", "IQ2_XXS", "IQ2_XS", "IQ2_S", "IQ3_XXS", "IQ3_S", "IQ4_XS"), "IQ4_NL"),
+    **dict.fromkeys(("Q2_K", "Q3_K", "TQ1_0", "TQ2_0"), "Q4_0"),
+    "Q4_K": "Q5_0", "Q5_K": "Q5_1", "Q6_K": "Q8_0",
+}  # fmt: skip
+_TINY = ("IQ2_XXS", "IQ2_XS", "IQ1_S", "IQ2_S", "IQ2_M", "IQ1_M")
+_FINE = ("IQ2_S", "IQ2_M")
+_EIGHT_EXPERTS_Q5 = (
+    "Q2_K", "IQ3_XS", "IQ3_XXS", "Q3_K_S", "Q3_K_M", "IQ4_NL", "Q4_K_S", "Q4_K_M", "IQ3_S", "IQ3_M", "IQ4_XS",
+)  # fmt: skip
+
+
+class TypedTensor(Record):
+    """A tensor with the ggml type it has in a file."""
+
+    tensor: Tensor
+    type: str
+    nbytes: int
+
+
+def type_bytes(kind: str, rows: int, cols: int) -> int:
+    """Bytes of a matrix of this ggml type; `cols` is the contiguous dimension, in whole blocks."""
+    elements, size = BLOCKS[kind]
+    return rows * -(-cols // elements) * size
+
+
+def gguf_bytes(facts: ModelFacts, file_type: str, imatrix: bool | None = None) -> dict[Part, int]:
+    """Bytes by part of the GGUF file llama-quantize writes for this model (tensors only; towers have their own file).
+
+    `imatrix`: whether an importance matrix was used, which changes a few types; None: only for the IQ types.
+    Raises InputError for an unknown file type.
+    """
+    total: dict[Part, int] = {}
+    for typed in gguf_tensors(facts, file_type, imatrix):
+        total[typed.tensor.part] = total.get(typed.tensor.part, 0) + typed.nbytes
+    return total
+
+
+def gguf_tensors(facts: ModelFacts, file_type: str, imatrix: bool | None = None) -> tuple[TypedTensor, ...]:
+    """Every tensor of that file with its type and bytes."""
+    if file_type not in FILE_TYPES:
+        raise InputError(f"no GGUF file type {file_type!r}; known are {', '.join(FILE_TYPES)}")
+    quantizer = _Quantizer(facts, file_type, file_type.startswith("IQ") if imatrix is None else imatrix)
+    listed = []
+    for tensor in tensors(facts):
+        if tensor.part in ("vision", "mtp") or (
+            tensor.part == "other" and not tensor.name.startswith(("blk.", "per_"))
+        ):
+            continue  # towers get a file of their own, most converters drop the prediction layers
+        kind = quantizer.type_of(tensor)
+        listed.append(
+            TypedTensor(tensor=tensor, type=kind, nbytes=type_bytes(kind, tensor.rows, tensor.cols) * tensor.copies)
+        )
+    return tuple(listed)
+
+
+def _more_bits(index: int, count: int) -> bool:
+    """The layers k-quant mixes spend more on: the first and last eighth and every third between."""
+    return index < count // 8 or index >= 7 * count // 8 or (index - count // 8) % 3 == 2
+
+
+class _Quantizer:
+    """Walks the tensors in file order and keeps the counters llama-quantize keeps."""
+
+    def __init__(self, facts: ModelFacts, file_type: str, imatrix: bool) -> None:
+        self.facts, self.file_type, self.imatrix = facts, file_type, imatrix
+        self.base = FILE_TYPES[file_type]
+        self.experts = facts.experts.count if facts.experts else 0
+        first = facts.attention or facts.local
+        self.grouped = (first.heads // max(first.kv_heads, 1)) if first else 1
+        if isinstance(facts.latent, LatentAttention):
+            self.grouped = 1
+        self.layers = facts.layer_count
+        names = [tensor.name for tensor in tensors(facts) if tensor.part != "mtp"]
+        self.values = sum(name.endswith(("attn_v.weight", "attn_qkv.weight", "attn_kv_b.weight")) for name in names)
+        self.value_index = self.down_index = self.gate_index = self.up_index = 0
+
+    def type_of(self, tensor: Tensor) -> str:
+        """The type this tensor gets; must be called once per tensor, in order."""
+        if tensor.kind in ("vector", "plain") or tensor.name in ("position_embd.weight", "token_types.weight"):
+            return "F32"
+        if self.facts.precision == "mxfp4" and tensor.part == "experts":
+            return "MXFP4"  # the converter keeps what the publisher quantized
+        if self.base in ("F32", "F16", "BF16"):
+            return self.base
+        if "per_layer_model_proj" in tensor.name:
+            return "F16"
+        return self._fallback(self._mixed(tensor), tensor.cols)
+
+    def _fallback(self, kind: str, cols: int) -> str:
+        if cols % BLOCKS[kind][0] == 0:
+            return kind
+        other = _FALLBACK.get(kind, kind)
+        return other if cols % BLOCKS[other][0] == 0 else "F16"
+
+    def _mixed(self, tensor: Tensor) -> str:
+        name, short = tensor.name, tensor.name.rpartition("blk.")[2].partition(".")[2]
+        if name == "output.weight" or (self.facts.tied and "token_embd" in name):
+            return self._output(tensor)
+        if self.file_type == "MXFP4_MOE":
+            return "MXFP4" if tensor.copies > 1 else "Q8_0"
+        if "token_embd" in name:
+            return self._embedding()
+        if self.file_type in _TINY:
+            return self._tiny(short)
+        if short in ("attn_v.weight", "attn_qkv.weight", "attn_kv_b.weight"):
+            return self._value()
+        return self._rest(short, tensor)
+
+    def _output(self, tensor: Tensor) -> str:
+        if self.file_type == "MXFP4_MOE" or self.facts.architecture == "falcon" or tensor.cols % BLOCKS[self.base][0]:
+            return "Q8_0"
+        if self.file_type in (*_TINY, "IQ3_XXS"):
+            return "Q5_K"
+        return "Q8_0" if self.base == "Q8_0" else "Q6_K"
+
+    def _embedding(self) -> str:
+        if self.file_type in ("IQ2_XXS", "IQ2_XS", "IQ1_S", "IQ1_M"):
+            return "Q2_K"
+        if self.file_type in (*_FINE, "IQ3_XXS"):
+            return "IQ3_S"
+        return "Q4_K" if self.file_type in ("TQ1_0", "TQ2_0") else self.base
+
+    def _tiny(self, short: str) -> str:
+        better = "IQ3_S" if self.file_type in _FINE else "Q2_K"
+        if short in ("attn_v.weight", "attn_qkv.weight", "attn_kv_b.weight"):
+            return "Q4_K" if self.grouped >= 4 or self.experts >= 4 else better
+        if short == "attn_k.weight" and self.experts == 8:
+            return "Q4_K"
+        if short.startswith("ffn_down"):
+            self.down_index += 1
+            return better if self.down_index - 1 < self.layers // 8 else self.base
+        if short == "attn_output.weight":
+            if self.experts == 8:
+                return "Q5_K"
+            return {"IQ1_S": "IQ2_XXS", "IQ1_M": "IQ2_XXS", "IQ2_S": "IQ3_S", "IQ2_M": "IQ3_S"}.get(
+                self.file_type, self.base
+            )
+        return self.base
+
+    def _value(self) -> str:
+        kind, file_type, many = self.base, self.file_type, self.grouped >= 4
+        index, self.value_index = self.value_index, self.value_index + 1
+        if file_type == "Q2_K":
+            kind = "Q4_K" if many else "Q3_K"
+        elif file_type == "IQ3_XXS":
+            kind = "Q4_K" if many else ("IQ3_XXS" if self.imatrix else "IQ3_S")
+        elif (file_type in ("Q2_K_S", "IQ3_XS", "IQ3_S") and many) or file_type == "IQ3_M":
+            kind = "Q4_K"
+        elif file_type == "Q3_K_M":
+            kind = "Q5_K" if index < 2 else "Q4_K"
+        elif (
+            file_type == "Q3_K_L"
+            or (file_type in ("IQ4_NL", "IQ4_XS") and many)
+            or (file_type == "Q4_K_S" and index < 4)
+        ):
+            kind = "Q5_K"
+        elif file_type in ("Q4_K_M", "Q5_K_M") and _more_bits(index, self.values):
+            kind = "Q6_K"
+        if self.layers == 80 and self.facts.architecture in ("llama", "qwen2") and kind in ("Q3_K", "Q4_K") and many:
+            kind = "Q5_K"
+        return "Q8_0" if self.experts == 8 else kind
+
+    def _rest(self, short: str, tensor: Tensor) -> str:
+        file_type = self.file_type
+        if short in ("attn_k.weight", "attn_q.weight"):
+            if self.experts == 8 and short == "attn_k.weight":
+                return "Q8_0"
+            return {"IQ3_XS": "IQ3_XXS", "IQ3_XXS": "IQ2_S"}.get(file_type, self.base)
+        if short.startswith("ffn_down"):
+            return self._down(tensor)
+        if short == "attn_output.weight" and self.facts.architecture != "falcon":
+            if self.experts == 8:
+                return "Q5_K" if file_type in _EIGHT_EXPERTS_Q5 else self.base
+            mixes = {"Q2_K": "Q3_K", "IQ3_XXS": "IQ3_S", "Q3_K_M": "Q4_K", "Q3_K_L": "Q5_K", "IQ3_M": "Q4_K"}
+            return mixes.get(file_type, self.base)
+        if short.startswith(("ffn_gate", "ffn_up")) and file_type == "IQ3_XS":
+            index = self._index(tensor, "gate" if short.startswith("ffn_gate") else "up")
+            return "IQ3_XXS" if self.layers // 8 <= index < 7 * self.layers // 8 else self.base
+        return self.base
+
+    def _index(self, tensor: Tensor, which: str) -> int:
+        """Position among its kind: counted in dense models, read from the name in mixtures of experts."""
+        counted = getattr(self, f"{which}_index")
+        setattr(self, f"{which}_index", counted + 1)
+        return int(tensor.name.split(".")[1]) if self.experts > 1 else counted
+
+    def _down(self, tensor: Tensor) -> str:
+        file_type, layers, falcon = self.file_type, self.layers, self.facts.architecture == "falcon"
+        index = self._index(tensor, "down")
+        early, more = index < layers // 8, _more_bits(index, layers)
+        if file_type == "Q3_K_M":
+            if index < layers // 16:
+                return "Q5_K"
+            return "Q4_K" if not falcon or more else "Q3_K"
+        if file_type == "Q4_K_M" and falcon:
+            return "Q6_K" if index < layers // 16 else "Q5_K" if more else "Q4_K"
+        if file_type in ("Q4_K_M", "Q5_K_M"):
+            return "Q6_K" if more else self.base
+        if file_type == "IQ3_M":
+            return "Q4_K" if early or (self.experts == 8 and more) else self.base
+        if file_type in ("Q4_0", "Q5_0") and self.imatrix and early:
+            return file_type[:3] + "1"
+        if file_type == "IQ3_XXS" and not self.imatrix:
+            return "Q4_K" if early else "Q3_K"
+        if early and (file_type in ("IQ4_NL", "IQ4_XS") and not self.imatrix):
+            return "Q5_K"
+        if early and not falcon and file_type == "Q4_K_S":
+            return "Q5_K"
+        if early and file_type == "Q2_K_S":
+            return "Q4_K"
+        return {"Q2_K": "Q3_K", "Q3_K_L": "Q4_K" if falcon else "Q5_K"}.get(file_type, self.base)
