@@ -5,7 +5,10 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable, Sequence
 
+import msgspec
+
 from envcheck.schema.blocks import Cell, Column, Mark, Table
+from envcheck.schema.report import Report
 from envcheck.schema.verdict import Status
 
 STATUS_WORDS: dict[Status, tuple[Mark, str]] = {
@@ -32,6 +35,11 @@ FIT_WORDS: dict[str, tuple[Mark, str]] = {
 }
 
 
+def settled(report: Report) -> Report:
+    """The report as its JSON gives it back, so that reading it changes nothing (an int in a float field)."""
+    return msgspec.json.decode(msgspec.json.encode(report), type=Report)
+
+
 def columns(*titles: str) -> tuple[Column, ...]:
     """Heads from titles; a title that starts with "#" heads a column of numbers."""
     return tuple(Column(title=title.lstrip("#"), numeric=title.startswith("#")) for title in titles)
@@ -56,7 +64,7 @@ def number(value: float | None, digits: int = 1, unit: str = "") -> Cell:
     """A figure that sorts as a number; a dash where there is none."""
     if value is None:
         return Cell(text="–")
-    return Cell(text=f"{value:,.{digits}f}{unit}".replace(",", " "), sort=value)
+    return Cell(text=f"{value:,.{digits}f}{unit}".replace(",", " "), sort=float(value))
 
 
 def command_line(argv: Sequence[str], family: str | None = None) -> str:

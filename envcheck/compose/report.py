@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from envcheck.compose._cells import settled
 from envcheck.compose.acceleration import acceleration_section
 from envcheck.compose.benchmark_plan import plan_section, workloads_section
 from envcheck.compose.closing import appendix_section, next_steps_section
@@ -33,11 +34,13 @@ def compose(subject: Subject, header: Header) -> Report:
         next_steps_section(subject, answer),
         appendix_section(subject, header),
     ]
-    return Report(
-        kind="report",
-        schema_version=SCHEMA_VERSION,
-        header=header,
-        outcome=answer,
-        subjects=(subject,),
-        sections=tuple(section for section in found if section is not None),
+    return settled(
+        Report(
+            kind="report",
+            schema_version=SCHEMA_VERSION,
+            header=header,
+            outcome=answer,
+            subjects=(subject,),
+            sections=tuple(section for section in found if section is not None),
+        )
     )

@@ -1,0 +1,127 @@
+"""`envcheck report`: the report of one machine or many, in any format, and what changed since an earlier one."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+import msgspec
+
+from envcheck.cli._output import deliver, style_of
+from envcheck.schema.errors import InputError
+
+if TYPE_CHECKING:
+    from envcheck.schema.report import Header, Report, Subject
+
+FORMATS = ("console", "markdown", "html", "json", "csv", "junit", "sarif", "github", "prometheus", "intoto")
+
+
+@click.command("report")
+@click.option(
+    "--from",
+    "from_files",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="A report, check result or snapshot (JSON), or a machine (TOML); several are merged.",
+)
+@click.argument(
+    "more",
+    nargs=-1,
+    type=click.Path(path_type=Path),
+    metavar="[FILE]…",
+)
+@click.option("--diff", "old_file", type=click.Path(path_type=Path), help="Say what changed since this earlier result.")
+@click.option("--sprint", default=None, help="Name of the sprint, for the header.")
+@click.option("--agent", default=None, help="Who asked for the report, for the header.")
+@click.option("--title", default=None, help="Title of the report.")
+@click.option("--template", "templates", type=click.Path(path_type=Path), help="Folder of templates to prefer.")
+@click.option("--strict", is_flag=True, help="Leave with 1 on warnings too.")
+@click.option("--format", "format_name", type=click.Choice(FORMATS), default="markdown", show_default=True)
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write to this file instead of printing.")
+def COMMAND(  # noqa: N802
+    from_files: tuple[Path, ...],
+    more: tuple[Path, ...],
+    old_file: Path | None,
+    sprint: str | None,
+    agent: str | None,
+    title: str | None,
+    templates: Path | None,
+    strict: bool,
+    format_name: str,
+    output: Path | None,
+) -> int:
+    """Put results into one report. The exit code is that of the worst machine."""
+    from envcheck import api
+    from envcheck.formats import render
+
+    if not (from_files or more):
+        raise click.UsageError("Name at least one result with --from FILE (from run, check, report or snapshot).")
+    words = {name: value for name, value in (("sprint", sprint), ("agent", agent), ("title", title)) if value}
+    report = _report([*from_files, *more], words)
+    if old_file is not None:
+        report = _with_changes(report, old_file)
+    deliver(render(report, format_name, style_of(templates=str(templates) if templates else None)), output)
+    codes = [api.exit_code(subject.judgement.worst, strict) for subject in report.subjects]
+    return next((code for code in (1, 3) if code in codes), 0)
+
+
+def _report(paths: list[Path], words: dict[str, str]) -> Report:
+    """The report as it is where one is given and its header is not changed, else composed anew."""
+    from envcheck.compose.merged import merge
+    from envcheck.compose.report import compose
+    from envcheck.report_files import read_result
+    from envcheck.schema.report import Report
+
+    results = [read_result(path) for path in paths]
+    if len(results) == 1 and isinstance(results[0], Report) and not words:
+        return results[0]
+    subjects: list[Subject] = []
+    for result in results:
+        subjects += result.subjects if isinstance(result, Report) else [result]
+    head = _header(results[0].header if len(results) == 1 and isinstance(results[0], Report) else None, words)
+    return compose(subjects[0], head) if len(subjects) == 1 else merge(subjects, head)
+
+
+def _header(old: Header | None, words: dict[str, str]) -> Header:
+    from envcheck import __version__
+    from envcheck.schema.report import Header
+
+    if old is not None:
+        return msgspec.structs.replace(old, **words)
+    command = "envcheck " + shlex.join(sys.argv[1:])
+    return Header(**words, timestamp=_now(), version=__version__, command=command)
+
+
+def _now() -> str:
+    """The time for the header. `SOURCE_DATE_EPOCH` fixes it: https://reproducible-builds.org/specs/source-date-epoch/."""
+    fixed = os.environ.get("SOURCE_DATE_EPOCH")
+    if fixed is None:
+        return datetime.now(UTC).isoformat(timespec="seconds")
+    try:
+        return datetime.fromtimestamp(int(fixed), UTC).isoformat(timespec="seconds")
+    except (ValueError, OverflowError, OSError):
+        raise InputError(f"SOURCE_DATE_EPOCH is {fixed!r}: give seconds since 1970 or unset it.") from None
+
+
+def _with_changes(report: Report, old_file: Path) -> Report:
+    """The report with a section on what changed, directly after the overview."""
+    from envcheck.compose.changes import changes_section
+    from envcheck.report_files import read_result
+    from envcheck.schema.report import Report
+
+    old = read_result(old_file)
+    before = old.subjects if isinstance(old, Report) else (old,)
+    if len(before) != 1 or len(report.subjects) != 1:
+        raise InputError(
+            f"--diff compares one machine with itself: {old_file} and the result must hold one machine each."
+        )
+    since = old.header.timestamp if isinstance(old, Report) else before[0].snapshot.taken_at
+    section = changes_section(before[0], report.subjects[0], since)
+    kept = tuple(s for s in report.sections if s.id != section.id)
+    return msgspec.structs.replace(report, sections=(*kept[:1], section, *kept[1:]))
