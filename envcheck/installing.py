@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,7 +23,7 @@ from envcheck.install.transaction import ONLINE, Offline, install
 from envcheck.judge.decide import Decided, decide
 from envcheck.schema.errors import EnvcheckError
 from envcheck.schema.facts import value_of
-from envcheck.schema.plan import Plan
+from envcheck.schema.plan import Decision, Plan, Step
 from envcheck.schema.recipe import Profile
 from envcheck.schema.snapshot import Snapshot
 
@@ -74,11 +74,13 @@ def prepare(snapshot: Snapshot, wanted: Wanted, policy: Policy | None = None, ho
             is_current = (here.profiles, here.python, here.choice) == (names, python, decided.choice)
         receipt = here if is_current else _resolved(host, wanted, decided, names, python)
     where = str(wanted.target or wanted.python or "")
-    steps = () if is_current else steps_for(decided, where, wanted.python is not None, _serves(snapshot, chosen))
+    steps: Iterable[Step] = ()
+    if not is_current and not decided.blocked:
+        steps = steps_for(decided, where, wanted.python is not None, _serves(snapshot, chosen))
     plan = Plan(
         profile="+".join(profile.name for profile in chosen),
         target=where,
-        decision=decided.decision,
+        decision=_as_resolved(decided.decision, receipt),
         steps=(*steps, *manual_steps(chosen, snapshot)),
         packages=receipt.packages if receipt else (),
         blocked=decided.blocked,
@@ -124,6 +126,14 @@ def execute(host: Host, wanted: Wanted, prepared: Prepared, progress: Progress) 
     return msgspec.structs.replace(plan, generation=number, outcome="done")
 
 
+def _as_resolved(decision: Decision, receipt: Receipt | None) -> Decision:
+    """The decision with what the resolver could reach, where that is another release than the one wished for."""
+    torch = next((p.version for p in receipt.packages if p.name == "torch"), None) if receipt else None
+    version = torch.partition("+")[0] if torch else decision.torch
+    because = (*decision.because, *(receipt.notes if receipt else ()))
+    return msgspec.structs.replace(decision, torch=version, because=because)
+
+
 def _current(wanted: Wanted) -> Receipt | None:
     if wanted.target is None:
         return None
@@ -135,7 +145,14 @@ def _current(wanted: Wanted) -> Receipt | None:
 def _resolved(host: Host, wanted: Wanted, decided: Decided, names: tuple[str, ...], python: str) -> Receipt:
     with tempfile.TemporaryDirectory(prefix="envcheck-") as work:
         found = resolve(host, decided.choice, Target(python=python), Path(work), wanted.sources)
-    return Receipt(profiles=names, python=python, choice=decided.choice, packages=found.packages, lock=found.text)
+    return Receipt(
+        profiles=names,
+        python=python,
+        choice=decided.choice,
+        packages=found.packages,
+        lock=found.text,
+        notes=found.notes,
+    )
 
 
 def _minor(snapshot: Snapshot) -> str:

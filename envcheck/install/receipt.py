@@ -22,6 +22,7 @@ class Receipt(Record, omit_defaults=False):
     choice: Choice
     packages: tuple[PlannedPackage, ...]
     lock: str
+    notes: tuple[str, ...] = ()
 
 
 def write(folder: Path, receipt: Receipt) -> None:

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from envcheck.host import Host
 from envcheck.install import uv
 from envcheck.schema.errors import EnvcheckError
@@ -26,10 +28,11 @@ class Target(Record):
 
 
 class Resolved(Record):
-    """A lock: the text of a hashed requirements file, and what is in it."""
+    """A lock: the text of a hashed requirements file, what is in it, and the PEP 751 lock it was made from."""
 
     text: str
     packages: tuple[PlannedPackage, ...]
+    lock: dict[str, Any] = msgspec.field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
 
@@ -43,26 +46,44 @@ def resolve(host: Host, choice: Choice, target: Target, work: Path, sources: Seq
     wanted.write_text("".join(line + "\n" for line in choice.requirements), encoding="utf-8")
     notes: list[str] = []
     try:
-        packages = _compile(host, wanted, target, work, sources, choice.torch_backend)
+        # A wheelhouse has no index per variant: what lies in it is taken, and must be the build decided on.
+        lock = _compile(host, wanted, target, work, sources, None if sources else choice.torch_backend)
     except EnvcheckError as error:
-        if choice.torch_backend is None or not _unreachable(str(error)):
+        if choice.torch_backend is None or sources or not _unreachable(str(error)):
             raise
-        packages = _compile(host, wanted, target, work, sources, None)
-        _require_same_torch(packages, choice.torch_backend, error)
+        lock = _compile_elsewhere(host, choice, target, work, error)
+        torch = next(row["version"] for row in lock["packages"] if row["name"] == "torch")
         notes.append(
-            f"the index of {choice.torch_backend} builds could not be reached; the reachable index has the same build"
+            f"the index of torch {choice.torch_backend} builds could not be reached: torch {torch} was within reach"
         )
+    packages = [_package(row) for row in lock.get("packages", [])]
     packages += [_unlocked(line) for line in choice.without_dependencies]
-    lines = [f"{p.name}=={p.version} " + " ".join(f"--hash={h}" for h in p.hash.split()) for p in packages]
-    shown = tuple(
-        PlannedPackage(name=p.name, version=p.version, hash=p.hash.split()[0], origin=p.origin) for p in packages
+    lines = sorted(f"{p.name}=={p.version} " + " ".join(f"--hash={h}" for h in p.hash.split()) for p in packages)
+    shown = tuple(msgspec.structs.replace(p, hash=p.hash.split()[0]) for p in packages)
+    return Resolved(text="\n".join(lines) + "\n", packages=shown, lock=lock, notes=tuple(notes))
+
+
+def _compile_elsewhere(host: Host, choice: Choice, target: Target, work: Path, error: EnvcheckError) -> dict[str, Any]:
+    """The newest build of the same variant that the reachable indexes have. Its label must agree: the package index
+    strips labels from its own builds, so an unlabelled torch of the same version may be any build."""
+    for version in choice.torch_elsewhere:
+        lines = [f"torch=={version}" if line.startswith("torch=") else line for line in choice.requirements]
+        wanted = work / "elsewhere.in"
+        wanted.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+        try:
+            return _compile(host, wanted, target, work, (), None)
+        except EnvcheckError:
+            continue
+    tried = ", ".join(choice.torch_elsewhere) or choice.torch_backend
+    raise EnvcheckError(
+        f"The index of torch {choice.torch_backend} builds cannot be reached, and no other index has {tried}: "
+        f"give --wheelhouse, or a mirror in UV_DEFAULT_INDEX. ({error})"
     )
-    return Resolved(text="\n".join(sorted(lines)) + "\n", packages=shown, notes=tuple(notes))
 
 
 def _compile(
     host: Host, wanted: Path, target: Target, work: Path, sources: Sequence[str], torch_backend: str | None
-) -> list[PlannedPackage]:
+) -> dict[str, Any]:
     lock = work / "pylock.toml"
     lock.unlink(missing_ok=True)
     arguments = [
@@ -80,7 +101,7 @@ def _compile(
         arguments += ["--torch-backend", torch_backend]
     output = ("--format", "pylock.toml", "--output-file", str(lock))
     uv.call(host, "pip", "compile", *arguments, *sources, *output, str(wanted), failed="No set of versions agrees")
-    return [_package(row) for row in tomllib.loads(lock.read_text(encoding="utf-8")).get("packages", [])]
+    return tomllib.loads(lock.read_text(encoding="utf-8"))
 
 
 def _package(row: dict[str, Any]) -> PlannedPackage:
@@ -122,15 +143,3 @@ def _unreachable(words: str) -> bool:
         "404",
     )
     return any(sign in words.lower() for sign in signs)
-
-
-def _require_same_torch(packages: Sequence[PlannedPackage], variant: str, error: EnvcheckError) -> None:
-    """A build of another accelerator under the same version number is not what was decided."""
-    torch = next((p for p in packages if p.name == "torch"), None)
-    local = torch.version.partition("+")[2] if torch else variant
-    if torch is None or local == variant:
-        return
-    raise EnvcheckError(
-        f"The index of torch {variant} builds cannot be reached, and the reachable index has torch {torch.version} "
-        f"only, which is another build: give --wheelhouse, or a mirror in UV_DEFAULT_INDEX. ({error})"
-    )

@@ -68,6 +68,7 @@ def decide(
         without_dependencies=tuple(dict.fromkeys(w for p in profiles for w in p.without_dependencies)),
         imports=tuple(dict.fromkeys(name for p in profiles for name in p.imports)),
         torch_backend=build.variant if build else None,
+        torch_elsewhere=_elsewhere(build, facts, specifier) if build else (),
     )
     return Decided(decision, choice, tuple(blocked))
 
@@ -213,6 +214,14 @@ def _way_out(facts: WheelFacts) -> Remedy:
         needs = f"{floor.linux} (Windows {floor.windows})" if floor else "525"
         return Remedy(says=f"Update the NVIDIA driver to {needs} or newer.", risk="restart", needs_root=True)
     return Remedy(says="Use llama.cpp or Ollama, which need no torch.")
+
+
+def _elsewhere(build: Build, facts: WheelFacts, specifier: str) -> tuple[str, ...]:
+    """This build and older releases of its variant that run here as well, with their labels, newest first."""
+    releases = tables.torch_wheels().release
+    older = releases[releases.index(build.release) :]
+    fitting = [r for r in older if build.variant in r.variants and versions.within(r.version, specifier) is not False]
+    return tuple(f"{r.version}+{build.variant}" for r in fitting if judge_build(r, build.variant, facts).runs)[:6]
 
 
 def _default(build: Build, facts: WheelFacts) -> bool:

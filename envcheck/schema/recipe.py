@@ -44,3 +44,6 @@ class Choice(Record):
     imports: tuple[str, ...] = ()
     torch_backend: str | None = None
     """Index tag whose torch build is wanted; None where no torch is installed."""
+    torch_elsewhere: tuple[str, ...] = ()
+    """This build and older ones of its variant that run here too ("2.13.0+cpu"), newest first: what to look for where
+    the index of the variant cannot be reached."""
