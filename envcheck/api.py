@@ -80,6 +80,15 @@ def fits(
     snapshot: Snapshot, intent: Intent, backends: Sequence[str] | None = None, models: Sequence[str] = ()
 ) -> tuple[FitRow, ...]:
     """Whether each model fits and how fast it will be, a row per model and backend (pure)."""
-    from envcheck.fit.rows import rows
+    from envcheck.api_fit import DEFAULT_CONTEXT, Question, fit_rows
+    from envcheck.fit.fitting import BACKENDS
 
-    return rows(snapshot, intent, backends, models)
+    question = Question(
+        models=tuple(models),
+        backends=tuple(name for name in backends or () if name in BACKENDS),
+        quants=(intent.quantization,) if intent.quantization else (),
+        context=intent.context or DEFAULT_CONTEXT,
+        context_asked=intent.context is not None,
+        concurrency=intent.concurrency or 1,
+    )
+    return fit_rows(question, snapshot)

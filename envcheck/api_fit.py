@@ -14,6 +14,8 @@ from envcheck.schema.model import Ambiguous, ModelFacts, NotInCatalog, ResolvedM
 from envcheck.schema.snapshot import Snapshot
 
 UNKNOWN_EXIT = 3
+DEFAULT_CONTEXT = 8192
+"""Tokens of one sequence where nobody says: what a chat with a document needs."""
 
 
 class Question(Record):
@@ -22,7 +24,7 @@ class Question(Record):
     models: tuple[str, ...]
     backends: tuple[str, ...] = ()
     quants: tuple[str, ...] = ()
-    context: int = 8192
+    context: int = DEFAULT_CONTEXT
     context_asked: bool = False
     """Whether the context was named; an unnamed one is cut to what a model was trained for."""
     concurrency: int = 1

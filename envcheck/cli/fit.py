@@ -11,7 +11,6 @@ from envcheck.cli._output import deliver
 from envcheck.schema.fit import FitRow
 
 DEFAULT_SIZES = ("3B", "7B", "8B", "13B", "14B", "30B", "32B")
-DEFAULT_CONTEXT = 8192
 
 
 @click.command("fit", context_settings={"help_option_names": ["-h", "--help"]})
@@ -54,7 +53,7 @@ def COMMAND(  # noqa: N802  every verb exports this name; one parameter an optio
         models=models or (() if search == "largest" else DEFAULT_SIZES),
         backends=backends,
         quants=quants,
-        context=context or DEFAULT_CONTEXT,
+        context=context or api_fit.DEFAULT_CONTEXT,
         context_asked=context is not None,
         concurrency=concurrency,
         gpus=gpus,

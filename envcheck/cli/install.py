@@ -78,6 +78,8 @@ def COMMAND(  # noqa: N802
     policy = api.policy_of(policy_file)
     act = not dry_run and not elsewhere and (yes or (sys.stdin.isatty() and format_name == "console"))
     _refuse_early(wanted, act)
+    if wheelhouse is not None:
+        installing.require_fitting_bundle(wheelhouse, snapshot)
     prepared = installing.prepare(snapshot, wanted, policy, None if elsewhere else host)
     made = prepared.plan
     if act and prepared.receipt is not None and (yes or _agreed(made, snapshot)):

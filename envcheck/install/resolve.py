@@ -56,8 +56,13 @@ def resolve(host: Host, choice: Choice, target: Target, work: Path, sources: Seq
         notes.append(
             f"the index of torch {choice.torch_backend} builds could not be reached: torch {torch} was within reach"
         )
+    if choice.without_dependencies:
+        bare = work / "without-dependencies.in"
+        bare.write_text("".join(line + "\n" for line in choice.without_dependencies), encoding="utf-8")
+        extra = _compile(host, bare, target, work, ("--no-deps", *sources), None)
+        _require_hashes(extra, choice.without_dependencies)
+        lock = {**lock, "packages": [*lock.get("packages", []), *extra.get("packages", [])]}
     packages = [_package(row) for row in lock.get("packages", [])]
-    packages += [_unlocked(line) for line in choice.without_dependencies]
     lines = sorted(f"{p.name}=={p.version} " + " ".join(f"--hash={h}" for h in p.hash.split()) for p in packages)
     shown = tuple(msgspec.structs.replace(p, hash=p.hash.split()[0]) for p in packages)
     return Resolved(text="\n".join(lines) + "\n", packages=shown, lock=lock, notes=tuple(notes))
@@ -122,13 +127,19 @@ def _package(row: dict[str, Any]) -> PlannedPackage:
     )
 
 
-def _unlocked(line: str) -> PlannedPackage:
-    match = _HASHED.match(line)
-    if match is None:
-        raise EnvcheckError(f"The profile line {line!r} is not name==version --hash=sha256:…: reinstall llm-envcheck.")
-    return PlannedPackage(
-        name=match["name"], version=match["version"], hash=match["hash"], origin="index, without its dependencies"
-    )
+def _require_hashes(lock: dict[str, Any], lines: Sequence[str]) -> None:
+    """What is installed without its dependencies must be the very file that the profile names."""
+    found = {row["name"]: _package(row).hash.split() for row in lock.get("packages", [])}
+    for line in lines:
+        match = _HASHED.match(line)
+        if match is None:
+            raise EnvcheckError(
+                f"The profile line {line!r} is not name==version --hash=sha256:…: reinstall llm-envcheck."
+            )
+        if match["hash"] not in found.get(match["name"], []):
+            raise EnvcheckError(
+                f"{match['name']} {match['version']} in the index is not the file that was locked: refused."
+            )
 
 
 def _unreachable(words: str) -> bool:
