@@ -7,11 +7,11 @@ from collections.abc import Iterable, Sequence
 from typing import Literal
 
 from envcheck.judge import rows, versions
-from envcheck.judge.facts_of import Scene
 from envcheck.judge.operators import AnyFact
 from envcheck.judge.policy import Policy, project_verdicts, release_conflicts, unused_waivers, waive
 from envcheck.judge.readiness import blocking, state_of
 from envcheck.judge.row_verdicts import judge_rows
+from envcheck.judge.scene import Scene
 from envcheck.judge.variables import variable_verdicts
 from envcheck.schema.facts import Absent, Known, Observation, Unknown, value_of
 from envcheck.schema.requirement import Backend, BackendMatrix, Release

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from envcheck.judge.facts_of import Scene
 from envcheck.judge.row_verdicts import fill
+from envcheck.judge.scene import Scene
 from envcheck.schema.facts import Known
 from envcheck.schema.requirement import BackendMatrix, Release
 from envcheck.schema.verdict import CHAIN, BackendState, Verdict

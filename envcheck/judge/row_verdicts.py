@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from envcheck.judge import versions
-from envcheck.judge.facts_of import Scene
+from envcheck.judge.facts_of import fact_of
 from envcheck.judge.operators import AnyFact, Outcome, PerGpu, compare
+from envcheck.judge.scene import Scene
 from envcheck.schema.facts import Absent, Known, Observation, Unknown, text_of
 from envcheck.schema.requirement import Condition, Requirement
 from envcheck.schema.verdict import CHAIN, Remedy, Status, Verdict
@@ -53,13 +54,13 @@ def _applies(row: Requirement, scene: Scene) -> tuple[bool | None, str]:
 
 def _has_nothing_to_say(row: Requirement, scene: Scene) -> bool:
     """A row whose expectation is itself a fact that is absent ("this release names no glibc floor")."""
-    return row.value_of is not None and isinstance(scene.fact(row.value_of), Absent)
+    return row.value_of is not None and isinstance(fact_of(row.value_of, scene), Absent)
 
 
 def _outcome(condition: Condition | Requirement, scene: Scene) -> Outcome:
-    fact, value = scene.fact(condition.fact), condition.value
+    fact, value = fact_of(condition.fact, scene), condition.value
     if condition.value_of is not None:
-        given = scene.fact(condition.value_of)
+        given = fact_of(condition.value_of, scene)
         if not isinstance(given, Known):
             why = given.why if isinstance(given, Unknown) else f"{condition.value_of} is not there"
             return Outcome(holds=None, expected="unknown", actual=_show(fact), why=why)
@@ -131,7 +132,7 @@ def verdict_of(
         cause=row.cause if status in ("not_met", "warning") else None,
         expected=outcome.expected,
         actual=outcome.actual,
-        evidence=tuple(_evidence(row.fact, scene.fact(row.fact))),
+        evidence=tuple(_evidence(row.fact, fact_of(row.fact, scene))),
         source=row.source,
         checked=row.checked,
         remedy=remedy,
@@ -168,7 +169,7 @@ def _remedy(row: Requirement, scene: Scene, outcome: Outcome) -> Remedy | None:
 def _complete(command: str, scene: Scene) -> bool:
     """A command is only given where every fact in it is known."""
     paths = (match[1] for match in HOLE.finditer(command))
-    return all(path in OWN_HOLES or isinstance(scene.fact(path), Known) for path in paths)
+    return all(path in OWN_HOLES or isinstance(fact_of(path, scene), Known) for path in paths)
 
 
 def fill(template: str, scene: Scene, outcome: Outcome | None = None) -> str:
@@ -178,7 +179,7 @@ def fill(template: str, scene: Scene, outcome: Outcome | None = None) -> str:
         path = match[1]
         if path in OWN_HOLES:
             return str(getattr(outcome, path)) if outcome else ""
-        fact = scene.fact(path)
+        fact = fact_of(path, scene)
         if isinstance(fact, PerGpu):
             return ", ".join(_short(one) for _, one in fact.items)
         return _short(fact)

@@ -50,6 +50,11 @@ def backend(name: str) -> BackendMatrix:
     return load(stem, BackendMatrix)
 
 
+def matrix_of(name: str) -> BackendMatrix:
+    """Like `backend`, and "machine" gives what concerns every backend."""
+    return load(name, BackendMatrix) if name == "machine" else backend(name)
+
+
 def file_stem(name: str) -> str:
     """The file name that belongs to a backend id: "llama.cpp" is kept in llama_cpp.toml."""
     return name.replace(".", "_").replace("-", "_")

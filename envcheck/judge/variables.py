@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from envcheck.judge import tables, versions
-from envcheck.judge.facts_of import Scene
+from envcheck.judge.scene import Scene
 from envcheck.schema.facts import Observation, value_of
 from envcheck.schema.tables import VariableRow
 from envcheck.schema.verdict import Remedy, Verdict
