@@ -49,7 +49,7 @@ def lint(today: str) -> list[Complaint]:
     """Every complaint about the shipped matrix; raises EnvcheckError where a file cannot be read at all."""
     found: list[Complaint] = []
     machine = {row.id for row in rows.load("machine", BackendMatrix).requirement}
-    for stem in rows.BACKEND_FILES:
+    for stem in rows.backend_files():
         matrix = rows.load(stem, BackendMatrix)
         found += lint_backend(f"{stem}.toml", matrix, machine)
         found += _sources(f"{stem}.toml", [*matrix.release, *matrix.requirement], today)

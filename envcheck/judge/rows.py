@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,7 +18,7 @@ import msgspec
 
 from envcheck import __version__
 from envcheck.resources import folder
-from envcheck.schema.errors import EnvcheckError
+from envcheck.schema.errors import EnvcheckError, InputError
 from envcheck.schema.requirement import BackendMatrix
 
 T = TypeVar("T")
@@ -37,16 +38,29 @@ def load(name: str, kind: type[T]) -> T:
     return value
 
 
+@lru_cache(maxsize=1)
+def backend_files() -> tuple[str, ...]:
+    """Names of the files that describe a backend (or the machine): those that open with a `[backend]` table."""
+    found = (path for path in folder(FOLDER).glob("*.toml") if b"[backend]" in _opening(path))
+    return tuple(sorted(path.stem for path in found))
+
+
+def _opening(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(512)
+
+
 def backend_names() -> list[str]:
     """Ids of the backends the matrix has a file for, in alphabetical order."""
-    return sorted(matrix.backend.name for matrix in _backends().values() if matrix.backend.kind != "machine")
+    names = (load(stem, BackendMatrix).backend.name for stem in backend_files() if stem != "machine")
+    return sorted(names)
 
 
 def backend(name: str) -> BackendMatrix:
-    """The matrix of one backend, by id or file name; raises EnvcheckError when there is none."""
+    """The matrix of one backend, by id or file name; raises InputError when there is none."""
     stem = file_stem(name)
-    if not (folder(FOLDER) / f"{stem}.toml").is_file():
-        raise EnvcheckError(f"No matrix file for the backend {name!r}: choose one of {', '.join(backend_names())}.")
+    if stem not in backend_files() or stem == "machine":
+        raise InputError(f"Unknown backend {name!r}: choose one of {', '.join(backend_names())}.")
     return load(stem, BackendMatrix)
 
 
@@ -58,13 +72,6 @@ def matrix_of(name: str) -> BackendMatrix:
 def file_stem(name: str) -> str:
     """The file name that belongs to a backend id: "llama.cpp" is kept in llama_cpp.toml."""
     return name.replace(".", "_").replace("-", "_")
-
-
-BACKEND_FILES = ("llama_cpp", "machine", "ollama", "sglang", "tensorrt_llm", "transformers", "vllm")
-
-
-def _backends() -> dict[str, BackendMatrix]:
-    return {stem: load(stem, BackendMatrix) for stem in BACKEND_FILES}
 
 
 def read(path: Path, kind: type[T], *, keep: bool = False) -> T:

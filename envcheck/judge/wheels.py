@@ -251,7 +251,7 @@ def best_torch(facts: WheelFacts, specifier: str = "") -> Choice:
                 possible.append(build)
     if not possible:
         return Choice(build=None, certain=facts.accelerator is not None, rejected=tuple(rejected))
-    build = min(possible, key=lambda b: (not b.serves_all, _age(b), b.in_full is False))
+    build = min(possible, key=_preference)
     return Choice(build=build, certain=build.runs is True, rejected=tuple(rejected[:12]))
 
 
@@ -259,6 +259,16 @@ def _line_in(release: TorchRelease, specifier: str) -> bool:
     """An exact pin of an older patch ("==2.14.0") still names this line."""
     pairs = versions.clauses(specifier) or ()
     return any(op in ("==", "~=") and v.startswith(release.line + ".") for op, v in pairs)
+
+
+def _preference(build: Build) -> tuple[bool, int, bool, float]:
+    """All GPUs before some, newest release, a runtime served in full, then the newest such runtime.
+
+    Among runtimes that only minor-version compatibility carries, the oldest asks least of the driver.
+    """
+    cuda = float(tables.cuda_of(build.variant) or 0)
+    partial = build.in_full is False
+    return (not build.serves_all, _age(build), partial, cuda if partial else -cuda)
 
 
 def _age(build: Build) -> int:
