@@ -34,7 +34,8 @@ def evaluate(
     `today` is the ISO date that waivers expire against (default: the clock). Raises EnvcheckError for a broken matrix
     and InputError for a backend it does not know.
     """
-    names = list(dict.fromkeys(backends or ())) or ([intent.backend] if intent.backend else rows.backend_names())
+    wanted = list(backends or ()) or ([intent.backend] if intent.backend else rows.backend_names())
+    names = dict.fromkeys(rows.backend(name).backend.name for name in wanted)
     project = policy or Policy()
     day = today or time.strftime("%Y-%m-%d")
     machine = waive(judge_machine(snapshot, intent), project, day)

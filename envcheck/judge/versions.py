@@ -113,7 +113,8 @@ def _holds(mine: Key, version: str, operator: str, other: str) -> bool:
             return mine > theirs and not (mine[:2] == theirs[:2] and theirs[2] == -1 and mine[2] >= 0)
         case "<":
             # PEP 440: <1.7 is not met by 1.7rc1.
-            return mine < theirs and not (mine[0] == theirs[0] and mine[1][0] < 1 and theirs[1][0] == 1)
+            early = mine[1][0] < 1 and theirs[1][0] == 1 and theirs[2] == -1
+            return mine < theirs and not (mine[0] == theirs[0] and early)
         case _:  # "~="
             prefix = _release(base(other))[:-1]
             return mine >= theirs and _padded(_release(version), len(prefix))[: len(prefix)] == prefix
