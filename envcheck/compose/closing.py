@@ -12,7 +12,11 @@ from envcheck.schema.report import Header, Outcome, Subject
 
 def next_steps_section(subject: Subject, answer: Outcome) -> Section:
     """In order: what unblocks, what to install, what to prove, what to measure, what to find out."""
-    steps = [Cell(text=f"{action.says}{_for(action.serves)}") for action in actions(subject.judgement)[:6]]
+    backend_of = {verdict.id: verdict.backend for verdict in subject.judgement.verdicts}
+    steps = [
+        Cell(text=f"{action.says}{_for([backend_of[verdict] for verdict in action.serves])}")
+        for action in actions(subject.judgement)[:6]
+    ]
     states = {name: state.status for name, state in subject.judgement.backends.items()}
     if not answer.proven and any(status in ("ready", "limited", "ready_after_install") for status in states.values()):
         steps.append(Cell(text="Prove a backend with real prompts (envcheck run), and look at the device it used."))
@@ -25,9 +29,9 @@ def next_steps_section(subject: Subject, answer: Outcome) -> Section:
     return Section(id="next-steps", title="Next steps", blocks=(Points(items=tuple(steps), ordered=True),))
 
 
-def _for(serves: tuple[str, ...]) -> str:
-    names = [backend_title(name) for name in dict.fromkeys(verdict.split(".")[0] for verdict in serves)]
-    return f" (for {', '.join(names)})" if names and names != ["All backends"] else ""
+def _for(backends: list[str]) -> str:
+    names = [backend_title(name) for name in dict.fromkeys(backends) if name != "machine"]
+    return f" (for {', '.join(names)})" if names else ""
 
 
 def appendix_section(subject: Subject, header: Header) -> Section:

@@ -82,7 +82,7 @@ def verdict(name: str, status: str = "met", **changes: Any) -> Verdict:
     """A verdict whose backend is the first part of its id."""
     fields: dict[str, Any] = {
         "id": name,
-        "backend": name.split(".")[0],
+        "backend": "llama.cpp" if name.startswith("llama.cpp.") else name.split(".")[0],
         "status": status,
         "severity": "blocker",
         "says": f"{name} is {status}",
