@@ -17,10 +17,12 @@ from envcheck.schema.facts import Record
 
 if TYPE_CHECKING:
     import subprocess
+    from collections.abc import Callable
 
 # `subprocess`, `signal` and `socket` are imported where they are used: together they cost as much as starting Python.
 
 READ_LIMIT = 4 * 1024 * 1024
+PORT_LIMIT_S = 0.3
 READ_CHUNK = 256 * 1024
 OUTPUT_LIMIT = 16 * 1024 * 1024
 _READ_FLAGS = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
@@ -67,6 +69,11 @@ class Host:
     def is_real(self) -> bool:
         """False when a captured tree stands in for the machine: then nothing of this machine may be asked instead."""
         return self.root == Path("/")
+
+    @property
+    def platform(self) -> str:
+        """`sys.platform` of the machine looked at ("linux", "darwin", "win32"); captured trees are Linux."""
+        return str(sys.platform) if self.is_real else "linux"
 
     @property
     def target_python(self) -> str:
@@ -121,6 +128,30 @@ class Host:
             return sorted(os.listdir(self.path(folder)))  # noqa: PTH208  names are wanted, not paths
         except (OSError, ValueError):
             return []
+
+    def sizes(self, folder: str | Path) -> dict[str, int]:
+        """Names in a folder to the size of the file in bytes, -1 for a folder; empty where it cannot be read."""
+        found: dict[str, int] = {}
+        try:
+            with os.scandir(self.path(folder)) as entries:
+                for entry in entries:
+                    try:
+                        found[entry.name] = -1 if entry.is_dir() else entry.stat().st_size
+                    except OSError:
+                        continue  # a link that leads nowhere: as good as missing
+        except (OSError, ValueError):
+            return {}
+        return found
+
+    def feed(self, path: str | Path, take: Callable[[bytes], object]) -> bool:
+        """Hand a regular file's content to `take` in pieces; False where it cannot be read to its end."""
+        try:
+            with open(self.path(path), "rb", buffering=0) as file:  # noqa: PTH123  60,000 times: a Path costs as much
+                while part := file.read(READ_CHUNK):
+                    take(part)
+        except (OSError, ValueError):
+            return False
+        return True
 
     def is_dir(self, path: str | Path) -> bool:
         """Whether the path is a folder."""
@@ -258,6 +289,35 @@ class Host:
             failure=failure,
             seconds=time.monotonic() - started,
         )
+
+    def ask_loopback(
+        self, questions: list[tuple[int, bytes]], limit_s: float = PORT_LIMIT_S
+    ) -> list[tuple[bool, bytes]]:
+        """For each (port, bytes to send) on 127.0.0.1: whether something listens, and what it answered by the limit.
+
+        All connections are open at once, so the limit (seconds) holds for all of them together. Only where the level
+        and `ports` allow connections, and never in the name of a captured machine.
+        """
+        if not questions or self.level < 1 or not self.ports or not self.is_real:
+            return [(False, b"")] * len(questions)
+        from envcheck.loopback import ask
+
+        return ask([("127.0.0.1", port) for port, _ in questions], [sent for _, sent in questions], limit_s)
+
+    def ask_socket(self, path: str, sent: bytes, limit_s: float | None = None) -> tuple[bool, bytes]:
+        """The same for a Unix socket, such as a container engine's (limit in seconds; default `limit_s`)."""
+        if self.level < 1 or not self.is_real or os.name == "nt":
+            return False, b""
+        from envcheck.loopback import ask
+
+        return ask([path], [sent], self.limit_s if limit_s is None else limit_s)[0]
+
+    def is_socket(self, path: str) -> bool:
+        """Whether a Unix socket is there."""
+        try:
+            return self.path(path).is_socket()
+        except (OSError, ValueError):
+            return False
 
 
 def kill_tree(process: subprocess.Popen[bytes]) -> None:

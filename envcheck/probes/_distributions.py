@@ -81,6 +81,15 @@ def details(host: Host, entry: Entry) -> dict[str, Any]:
     }
 
 
+def declared(host: Host, entry: Entry) -> tuple[str, str] | None:
+    """Name and version that METADATA states; None where it is missing, cut before them, or garbled."""
+    content = host.read(f"{entry.folder}/METADATA", 8192) or ""
+    header = content.split("\n\n", 1)[0]
+    name = re.search(r"^Name:\s*(\S{1,200})", header, re.MULTILINE)
+    version = re.search(r"^Version:\s*(\S{1,100})", header, re.MULTILINE)
+    return (name.group(1), version.group(1)) if name and version else None
+
+
 def _installer(host: Host, entry: Entry) -> str:
     named = (host.read(f"{entry.folder}/INSTALLER", 60) or "").strip().lower()
     return named if named in ("pip", "uv", "conda", "poetry", "pdm", "rye", "debian") else ""

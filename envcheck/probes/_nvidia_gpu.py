@@ -6,6 +6,7 @@ import re
 from typing import Any, Literal
 
 from envcheck.probes import _nvidia_smi, _pci
+from envcheck.probes._product import complete
 from envcheck.probes._values import MIB, mib, pick, real, rows, table, tables, text, texts, whole
 from envcheck.schema.facts import (
     Absent,
@@ -19,6 +20,7 @@ from envcheck.schema.facts import (
 )
 from envcheck.schema.snapshot import Gpu, GpuProcess, GpusFact
 
+_MOST = 256
 _MEASURED_NO = "neither NVML nor nvidia-smi gave it"
 _UNIFIED = re.compile(r"\bGB10\b|\bThor\b|\bOrin\b|\bXavier\b|\bTegra\b", re.IGNORECASE)
 """Chips whose GPU shares main memory: NVML gives no memory size for them, or the whole machine's."""
@@ -36,28 +38,35 @@ def parse_gpus(seen: Fields, nvml: Fields, state: TextFact) -> GpusFact:
         k: v for k, value in table(nvml.get("links")).items() if (v := text(value, 40)) and re.fullmatch(r"\d+-\d+", k)
     }
     if by_nvml:
-        indices = sorted(by_nvml)
-        gpus = [
-            _gpu(i, by_nvml[i], _row(by_smi, n), _at(on_bus, n, len(indices)), links) for n, i in enumerate(indices)
-        ]
-        return Known(value=tuple(gpus), source="nvml")
-    if by_smi:
-        gpus = [_gpu(n, {}, row, _at(on_bus, n, len(by_smi)), {}) for n, row in enumerate(by_smi)]
-        return Known(value=tuple(gpus), source="nvidia-smi")
-    if models:
-        gpus = [
-            _gpu(n, {}, {"name": model}, _at(on_bus, n, len(models)), {}, "/proc")
-            for n, model in enumerate(models[:256])
-        ]
-        return Known(value=tuple(gpus), source="/proc/driver/nvidia")
-    if on_bus:
-        return Known(
-            value=tuple(_gpu(n, {}, {}, device, {}) for n, device in enumerate(on_bus[:256])),
-            source="/sys/bus/pci/devices",
-        )
+        return Known(value=_by_nvml(nvml, by_smi, on_bus, models, links), source="nvml")
+    for source, name_source, named in (
+        ("nvidia-smi", "nvidia-smi", by_smi),
+        ("/proc/driver/nvidia", "/proc", [{"name": model} for model in models]),
+        ("/sys/bus/pci/devices", "/sys", [{} for _ in on_bus]),
+    ):
+        if named:
+            gpus = (
+                _gpu(n, {}, row, _at(on_bus, n, len(named)), {}, name_source) for n, row in enumerate(named[:_MOST])
+            )
+            return Known(value=tuple(map(complete, gpus)), source=source)
     if isinstance(state, Absent) or (isinstance(state, Known) and state.value == "no_devices"):
         return Absent(source=state.source)
     return Unknown(why=state.why if isinstance(state, Unknown) else f"the NVIDIA driver is not usable: {state.value}")
+
+
+def _by_nvml(
+    nvml: Fields, by_smi: list[Fields], on_bus: list[Fields], models: list[str], links: Fields
+) -> tuple[Gpu, ...]:
+    """Every device that NVML counted; one it never came to (it hung before) keeps its place and what others say."""
+    gpus: dict[int, Fields] = nvml["gpus"]
+    counted = whole(table(nvml.get("system")).get("count")) or 0
+    indices = sorted({*gpus, *range(min(counted, _MOST))})
+    found = []
+    for place, index in enumerate(indices):
+        other = _row(by_smi, place) or ({"name": models[place]} if len(models) == len(indices) else {})
+        source = "nvidia-smi" if by_smi else "/proc/driver/nvidia"
+        found.append(complete(_gpu(index, gpus.get(index, {}), other, _at(on_bus, place, len(indices)), links, source)))
+    return tuple(found)
 
 
 def _row(by_smi: list[Fields], place: int) -> Fields:
@@ -70,7 +79,10 @@ def _at(on_bus: list[Fields], place: int, count: int) -> Fields:
 
 
 def _gpu(index: int, gpu: Fields, smi: Fields, bus: Fields, links: Fields, name_source: str = "nvidia-smi") -> Gpu:
-    name = pick([("nvml", text(gpu.get("name"), 80)), (name_source, text(smi.get("name"), 80))], _no_name(gpu))
+    said = [("nvml", text(gpu.get("name"), 80)), (name_source, text(smi.get("name"), 80))]
+    # The list of PCI numbers names the chip first ("GA102 [GeForce RTX 3090]"): good only where nobody else spoke.
+    listed = None if any(value for _, value in said) else text(bus.get("name"), 80)
+    name = pick([*said, ("pci.ids", listed)], _no_name(gpu))
     mig = rows(gpu.get("mig"))
     return Gpu(
         index=index,

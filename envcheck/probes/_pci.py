@@ -13,12 +13,13 @@ if TYPE_CHECKING:
 BUS = "/sys/bus/pci/devices"
 _CLASSES = ("0x03", "0x12")
 """PCI base classes: display controller, processing accelerator (PCI Code and ID Assignment Specification)."""
+_LISTS = ("/usr/share/misc/pci.ids", "/usr/share/hwdata/pci.ids")
 _GENERATIONS = {"2.5": 1, "5.0": 2, "8.0": 3, "16.0": 4, "32.0": 5, "64.0": 6}
 """Gigatransfers a second of one lane to the PCI Express generation."""
 
 
-def devices(host: Host, vendor: str) -> list[dict[str, Any]]:
-    """Devices of one vendor ("10de"), in bus order.
+def devices(host: Host, vendor: str, named: bool = False) -> list[dict[str, Any]]:
+    """Devices of one vendor ("10de"), in bus order; `named` adds what the system's list of PCI numbers calls them.
 
     Vendor numbers are read from every device, everything else only where the vendor is the one asked for.
     """
@@ -30,7 +31,20 @@ def devices(host: Host, vendor: str) -> list[dict[str, Any]]:
         if not (host.read(f"{folder}/class", 20) or "").strip().lower().startswith(_CLASSES):
             continue
         found.append(_device(host, folder, vendor))
+    if named and found:
+        listed = next((content for path in _LISTS if (content := host.read_bytes(path))), b"")
+        for device in found:
+            device["name"] = _name(listed, device["id"])
     return found
+
+
+def _name(listed: bytes, number: str) -> str:
+    """A device's name in the list: vendors start a line, their devices follow indented by one tab."""
+    vendor, _, device = number.encode().partition(b":")
+    start = listed.find(b"\n" + vendor + b"  ")
+    end = next((found.start() for found in re.finditer(rb"\n[0-9a-f]{4}  ", listed[start + 1 :])), 0) + start + 1
+    entry = re.search(rb"\n\t" + device + rb"  ([^\n]{1,120})", listed[start : end if end > start + 1 else None])
+    return entry.group(1).decode("utf-8", "replace") if start >= 0 and device and entry else ""
 
 
 def _device(host: Host, folder: str, vendor: str) -> dict[str, Any]:

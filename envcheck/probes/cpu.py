@@ -86,7 +86,7 @@ def _topology(host: Host) -> list[list[int]]:
 
 def _elsewhere(host: Host) -> dict[str, Any]:
     """A Mac's sysctl, else py-cpuinfo: both only where `/proc/cpuinfo` does not exist."""
-    if sys.platform == "darwin":
+    if host.platform == "darwin":
         listed = host.run(["sysctl", "hw", "machdep.cpu"]).out if host.level >= 1 else ""
         wanted = re.compile(
             r"^((?:hw\.(?:physicalcpu|logicalcpu|packages|optional[\w.]*)|machdep\.cpu\.[\w.]+)): (.{1,400})$",

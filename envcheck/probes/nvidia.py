@@ -36,7 +36,7 @@ def collect(host: Host) -> Evidence:
     loader = Loader(host)
     evidence: Evidence = {
         "kernel": _kernel(host),
-        "pci": _pci.devices(host, VENDOR),
+        "pci": _pci.devices(host, VENDOR, named=True),
         "nodes": [name for name in host.names("/dev") if re.fullmatch(r"nvidia(\d{1,3}|ctl|-uvm)|dxg", name)],
         "closed": _closed_nodes(host),
         "libraries": _libraries(loader),
@@ -44,7 +44,7 @@ def collect(host: Host) -> Evidence:
     }
     if host.level >= 1:
         library = loader.find("libnvidia-ml.so.1")
-        if library or (sys.platform == "win32" and host.is_real):
+        if library or host.platform == "win32":
             evidence["nvml"] = _ask_nvml(host, library)
         nvml = table(evidence.get("nvml"))
         if not _has_gpus(nvml) and nvml.get("failure") != "timeout" and host.which("nvidia-smi"):

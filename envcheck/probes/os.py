@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from typing import TYPE_CHECKING
 
 from envcheck.probes._values import flag, pick, present, rows, table, text, texts, whole
@@ -46,7 +45,7 @@ def collect(host: Host) -> Evidence:
     uname = host.uname()
     proc_version = host.read("/proc/version", 1000) or ""
     evidence: Evidence = {
-        "platform": sys.platform if host.is_real else "linux",
+        "platform": host.platform,
         "release": uname.get("release") or (host.read("/proc/sys/kernel/osrelease", 200) or "").strip(),
         "machine": uname.get("machine") or (host.read("/proc/sys/kernel/arch", 100) or "").strip(),
         "os_release": _os_release(host),

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from envcheck.probes import _distributions, _interpreter
+import msgspec
+
+from envcheck.probes import _compiled, _configuration, _distributions, _interpreter, _torch_files
+from envcheck.probes._damage import parse_damage
 from envcheck.probes._values import flag, pick, present, table, tables, text, texts
 from envcheck.schema.facts import BoolFact, Known, TextFact, Unknown
 from envcheck.schema.probe import Evidence, Probe
-from envcheck.schema.snapshot import Damage, Package, Python
+from envcheck.schema.snapshot import Package, Python, TorchBuild
 
 if TYPE_CHECKING:
     from envcheck.host import Host
@@ -17,21 +20,19 @@ MOST_PACKAGES = 5000
 
 
 def collect(host: Host) -> Evidence:
-    """`pyvenv.cfg`, the names in site-packages, metadata of the packages that rules look into."""
+    """`pyvenv.cfg`, names in site-packages, metadata of the packages that rules look into; torch from level 2 on."""
     layout = _interpreter.find(host)
-    entries: list[_distributions.Entry] = []
-    leftovers: list[str] = []
+    packages: list[dict[str, Any]] = []
+    leftovers = 0
+    libraries: list[str] = []
+    torch: dict[str, str] = {}
     for folder in layout.folders:
-        found, left = _distributions.listing(host, folder)
-        entries += found
-        leftovers += left
-    packages = []
-    for entry in entries[:MOST_PACKAGES]:
-        row: dict[str, Any] = {"name": entry.name, "version": entry.version}
-        if entry.name in _distributions.LOOKED_INTO:
-            row.update(_distributions.details(host, entry))
-        packages.append(row)
-    return {
+        entries, left = _distributions.listing(host, folder)
+        leftovers += len(left)
+        packages += [_package(host, folder, entry) for entry in entries[:MOST_PACKAGES]]
+        libraries += _compiled.shipped(host, folder)
+        torch = torch or _torch_files.from_file(host, folder)
+    evidence: Evidence = {
         "version": layout.version,
         "asked": layout.asked,
         "implementation": layout.implementation,
@@ -40,7 +41,36 @@ def collect(host: Host) -> Evidence:
         "externally_managed": _externally_managed(host, layout),
         "folders": len(layout.folders),
         "packages": packages,
-        "leftovers": len(leftovers),
+        "leftovers": leftovers,
+        "libraries": sorted(set(libraries)),
+        "torch": torch,
+        "configuration": _configuration.collect(host, layout.prefix, layout.is_venv),
+    }
+    if host.level >= 2:
+        evidence.update(_deeper(host, layout))
+    return evidence
+
+
+def _package(host: Host, folder: str, entry: _distributions.Entry) -> dict[str, Any]:
+    row: dict[str, Any] = {"name": entry.name, "version": entry.version}
+    if entry.name in _distributions.LOOKED_INTO:
+        row.update(_distributions.details(host, entry))
+        if compiled := _compiled.needs(host, folder, entry):
+            row["compiled"] = compiled
+    return row
+
+
+def _deeper(host: Host, layout: _interpreter.Layout) -> Evidence:
+    """What costs seconds: the import of torch in the target, and RECORD against the disk."""
+    from envcheck.probes import _record
+    from envcheck.probes._redact import Redactor
+
+    found = _record.damage(host, layout.folders)
+    return {
+        "imported": _torch_files.by_import(
+            host, layout.python, Redactor(host, layout.prefix if layout.is_venv else "")
+        ),
+        "record": [msgspec.to_builtins(each) for each in found],
     }
 
 
@@ -68,25 +98,33 @@ def _externally_managed(host: Host, layout: _interpreter.Layout) -> bool:
 
 
 def parse(evidence: Evidence) -> Python:
-    """The interpreter, its distributions, and damage that names alone betray."""
+    """The interpreter, its distributions, what torch was built for, and damage."""
     seen = table(evidence)
     listed = tables(seen.get("packages"))
-    no_folder = "the folder of installed packages was not found"
+    no_folder = Unknown(why="the folder of installed packages was not found")
     source = "site-packages" if seen.get("folders") else ""
-    version = text(seen.get("version"), 20)
+    installed = any(row.get("name") == "torch" for row in listed)
     return Python(
         version=pick(
-            [("interpreter" if flag(seen.get("asked")) else "pyvenv.cfg, folder names", version)],
+            [("interpreter" if flag(seen.get("asked")) else "pyvenv.cfg, folder names", text(seen.get("version"), 20))],
             "neither files nor the interpreter told the version",
         ),
         implementation=_implementation(seen),
         environment=pick([("prefix", text(seen.get("kind"), 40))], "the interpreter was not found"),
         externally_managed=_managed(seen),
-        packages=Known(value=_packages(listed), source=source) if source else Unknown(why=no_folder),
-        damage=Known(value=_damage(listed, seen), source="names in site-packages")
-        if source
-        else Unknown(why=no_folder),
+        packages=Known(value=_packages(listed), source=source) if source else no_folder,
+        damage=parse_damage(listed, seen) if source else no_folder,
+        libraries=Known(value=tuple(texts(seen.get("libraries"))), source=source) if source else no_folder,
+        configuration=_settings(seen.get("configuration")),
+        torch=_torch_files.parse(seen.get("torch"), seen.get("imported"), installed) if source else TorchBuild(),
     )
+
+
+def _settings(value: object) -> Known[dict[str, str]] | Unknown:
+    if not isinstance(value, dict):
+        return Unknown(why="the settings of pip and uv were not read")
+    kept = {key: shown for key, each in table(value).items() if text(key, 100) and (shown := text(each)) is not None}
+    return Known(value=kept, source="pip.conf, uv.toml")
 
 
 def _implementation(seen: Evidence) -> TextFact:
@@ -103,7 +141,7 @@ def _packages(listed: list[dict[str, Any]]) -> tuple[Package, ...]:
     """One record a name: the first in import order wins, as it does for `import`."""
     found: dict[str, Package] = {}
     for row in listed[:MOST_PACKAGES]:
-        name, version = text(row.get("name"), 100), text(row.get("version"), 100)
+        name, version, compiled = text(row.get("name"), 100), text(row.get("version"), 100), table(row.get("compiled"))
         if name and version and name not in found:
             found[name] = Package(
                 name=_distributions.normalise(name),
@@ -112,30 +150,13 @@ def _packages(listed: list[dict[str, Any]]) -> tuple[Package, ...]:
                 origin=text(row.get("origin"), 20) or ("conda" if row.get("installer") == "conda" else ""),
                 wheel_tags=tuple(texts(row.get("tags"))),
                 requires=tuple(texts(row.get("requires"))),
+                requires_python=text(row.get("requires_python"), 80) or "",
+                needs_libraries=tuple(texts(compiled.get("needed"))),
+                needs_glibc=text(compiled.get("glibc"), 20) or "",
+                needs_glibcxx=text(compiled.get("glibcxx"), 20) or "",
+                numpy_abi=text(row.get("numpy_abi"), 4) or "",
             )
     return tuple(sorted(found.values(), key=lambda package: package.name))
 
 
-def _damage(listed: list[dict[str, Any]], seen: Evidence) -> tuple[Damage, ...]:
-    counts: dict[str, set[str]] = {}
-    damage = []
-    for row in listed:
-        name, version = text(row.get("name"), 100), text(row.get("version"), 100)
-        if name and version:
-            counts.setdefault(name, set()).add(version)
-            if row.get("metadata") is False:
-                damage.append(
-                    Damage(package=name, kind="broken_metadata", count=1, example=f"{name}-{version}.dist-info")
-                )
-    for name, versions in counts.items():
-        if len(versions) > 1:
-            damage.append(
-                Damage(package=name, kind="duplicate", count=len(versions), example=", ".join(sorted(versions))[:200])
-            )
-    left = seen.get("leftovers")
-    if isinstance(left, int) and not isinstance(left, bool) and 0 < left < 100000:
-        damage.append(Damage(package="", kind="foreign", count=left, example="~… (left by an interrupted pip)"))
-    return tuple(damage)
-
-
-PROBE = Probe(section="python", collect=collect, parse=parse)
+PROBE = Probe(section="python", collect=collect, parse=parse, waits=True)

@@ -120,6 +120,8 @@ class Gpu(Record):
     memory_total_mib: IntFact = NOT_READ
     memory_free_mib: IntFact = NOT_READ
     memory_reserved_mib: IntFact = NOT_READ
+    memory_shared_mib: IntFact = NOT_READ
+    """Main memory that the driver lends the GPU on top of `memory_total_mib` (an integrated GPU's GTT)."""
     compute_capability: TextFact = NOT_READ
     """NVIDIA only, "8.9"."""
     gfx: TextFact = NOT_READ
@@ -213,6 +215,15 @@ class Package(Record):
     wheel_tags: tuple[str, ...] = ()
     requires: tuple[str, ...] = ()
     """Requirement lines of its metadata; only kept for the packages that rules look into."""
+    requires_python: str = ""
+    needs_libraries: tuple[str, ...] = ()
+    """Shared objects that its compiled modules need and that it does not ship itself (ELF NEEDED); for few packages."""
+    needs_glibc: str = ""
+    """Newest GLIBC symbol version that its compiled modules ask for ("2.34")."""
+    needs_glibcxx: str = ""
+    """Newest GLIBCXX symbol version of libstdc++ that its compiled modules ask for ("3.4.30")."""
+    numpy_abi: str = ""
+    """Major version of NumPy that its compiled modules were built for: "1", "2" (runs under both) or ""."""
 
 
 class TorchBuild(Record):
@@ -227,15 +238,32 @@ class TorchBuild(Record):
     device_count: IntFact = NOT_READ
     cu_init: IntFact = NOT_READ
     """Return code of `cuInit(0)`."""
+    cuda_driver: TextFact = NOT_READ
+    """What `cuDriverGetVersion` gave in the target interpreter ("13.0")."""
+    kernels: Known[dict[str, str]] | Absent | Unknown = NOT_READ
+    """GPU index to "ok" or the error of a small matrix product there (level 3)."""
     import_error: TextFact = NOT_READ
     cxx11_abi: BoolFact = NOT_READ
+
+
+DamageKind = Literal[
+    "missing",
+    "truncated",
+    "changed",
+    "foreign",
+    "no_record",
+    "broken_metadata",
+    "duplicate",
+    "built_for_numpy_1",
+]
+"""How a distribution differs from what its RECORD says, or from what the packages beside it need."""
 
 
 class Damage(Record):
     """A difference between a distribution's RECORD and the disk."""
 
     package: str
-    kind: Literal["missing", "truncated", "changed", "foreign", "no_record", "broken_metadata", "duplicate"]
+    kind: DamageKind
     count: int
     example: str = ""
     """A path relative to site-packages."""
@@ -252,6 +280,8 @@ class Python(Record):
     platform_tag: TextFact = NOT_READ
     packages: Known[tuple[Package, ...]] | Absent | Unknown = NOT_READ
     damage: Known[tuple[Damage, ...]] | Absent | Unknown = NOT_READ
+    libraries: TextsFact = NOT_READ
+    """Accelerator libraries that installed packages ship (`nvidia/*/lib`, `torch/lib`): "libcudart.so.12" …"""
     configuration: Known[dict[str, str]] | Absent | Unknown = NOT_READ
     """pip and uv settings that change an install: key to value with secrets removed."""
     torch: TorchBuild = TorchBuild()
@@ -293,6 +323,11 @@ class Containers(Record):
     podman: TextFact = NOT_READ
     nvidia_container_toolkit: TextFact = NOT_READ
     cdi_devices: TextsFact = NOT_READ
+    """Devices that the Container Device Interface offers ("nvidia.com/gpu=0", "nvidia.com/gpu=all")."""
+    cdi_driver: TextFact = NOT_READ
+    """Driver version whose files the CDI specification mounts: another one than the loaded driver means it is stale."""
+    runtimes: TextsFact = NOT_READ
+    """Runtimes that the engine knows ("nvidia", "runc")."""
 
 
 class BackendPresence(Record):

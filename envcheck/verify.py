@@ -1,0 +1,20 @@
+"""Compare an environment's packages with the disk: what `envcheck verify` and a library user call."""
+
+from __future__ import annotations
+
+from envcheck.host import Host
+from envcheck.probes import _interpreter, _record
+from envcheck.schema.errors import InputError
+
+Inspection = _record.Inspection
+
+
+def verify(host: Host, hashes: bool = True) -> Inspection:
+    """Existence, size and (with `hashes`) content of every file that a RECORD of the target environment names.
+
+    Raises InputError where the target has no folder of installed packages.
+    """
+    folders = _interpreter.find(host).folders
+    if not folders:
+        raise InputError(f"No site-packages folder belongs to {host.target_python}: name an interpreter with --python.")
+    return _record.inspect(host, folders, hashes)
