@@ -49,7 +49,7 @@ def evaluate(
             found += release_conflicts(project, matrix.backend, scene.release)
         own = waive(found, project, day)
         older = None
-        if blocking(own):
+        if any(blocking(own)):
             older = newest_that_runs(matrix, snapshot, intent, machine, project)
             own += [_older_release(matrix, scene, older)] if older else []
         states[matrix.backend.name] = state_of(matrix, scene, own, machine, older)
@@ -114,10 +114,11 @@ def newest_that_runs(
     policy: Policy | None = None,
 ) -> Release | None:
     """The newest listed release that nothing known speaks against on this machine; None where every one is blocked."""
+    blockers = [row for row in matrix.requirement if row.severity == "blocker"]
     for release in matrix.release:
         scene = Scene(snapshot, intent, matrix.backend, Absent(source="looking at a release"), release)
         clashes = release_conflicts(policy or Policy(), matrix.backend, release)
-        if not clashes and not blocking(judge_rows(matrix.requirement, scene, machine)):
+        if not clashes and not any(blocking(judge_rows(blockers, scene, machine))):
             return release
     return None
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from envcheck.judge.row_verdicts import fill
 from envcheck.judge.scene import Scene
@@ -11,9 +11,9 @@ from envcheck.schema.requirement import BackendMatrix, Release
 from envcheck.schema.verdict import CHAIN, BackendState, Verdict
 
 
-def blocking(verdicts: Iterable[Verdict]) -> list[Verdict]:
-    """Unmet blockers that installing packages into the target does not cure."""
-    return [v for v in verdicts if v.status == "not_met" and v.severity == "blocker" and not v.fixed_by_install]
+def blocking(verdicts: Iterable[Verdict]) -> Iterator[Verdict]:
+    """Unmet blockers that installing packages into the target does not cure, as they come."""
+    return (v for v in verdicts if v.status == "not_met" and v.severity == "blocker" and not v.fixed_by_install)
 
 
 def state_of(

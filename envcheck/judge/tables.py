@@ -165,7 +165,7 @@ def kernels_serve(capability: str, kernels: tuple[str, ...], ptx: str = "") -> b
 
 
 def _pair(capability: str) -> tuple[int, int] | None:
-    major, _, minor = capability.partition(".")
+    major, _, minor = capability[:10].partition(".")
     return (int(major), int(minor)) if major.isdigit() and minor.isdigit() else None
 
 

@@ -10,15 +10,15 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-_VERSION = re.compile(
-    r"""v?(?:\d+!)?(?P<release>\d+(?:\.\d+)*)
+# Compiled when first needed: plain dotted numbers, which is nearly all there is, do without.
+_VERSION = r"""v?(?:\d+!)?(?P<release>\d+(?:\.\d+)*)
         (?:[-_.]?(?P<pre>alpha|beta|preview|pre|rc|a|b|c)[-_.]?(?P<pre_n>\d*))?
         (?:(?:[-_.]?(?P<post>post|rev|r)[-_.]?(?P<post_n>\d*))|-(?P<post_short>\d+))?
         (?:[-_.]?(?P<dev>dev)[-_.]?(?P<dev_n>\d*))?
-        (?:\+(?P<local>[a-z0-9]+(?:[-_.][a-z0-9]+)*))?""",
-    re.VERBOSE | re.IGNORECASE,
-)
-_CLAUSE = re.compile(r"\s*(===|==|!=|<=|>=|~=|<|>)\s*([^\s,]+)\s*$")
+        (?:\+(?P<local>[a-z0-9]+(?:[-_.][a-z0-9]+)*))?"""
+LONGEST = 100
+"""No version is longer; what is comes from a damaged or hostile text, and Python refuses numbers of 4,300 digits."""
+_OPERATORS = ("===", "==", "!=", "<=", ">=", "~=", "<", ">")
 _PRE = {"alpha": "a", "beta": "b", "c": "rc", "pre": "rc", "preview": "rc"}
 
 Key = tuple[tuple[int, ...], tuple[int, str, int], int, tuple[int, int]]
@@ -27,12 +27,15 @@ Key = tuple[tuple[int, ...], tuple[int, str, int], int, tuple[int, int]]
 @lru_cache(maxsize=4096)
 def key(version: str) -> Key | None:
     """A value that sorts as the versions do; None where the text is no version. The local label is left out."""
-    match = _VERSION.fullmatch(version.strip())
+    if len(version) > LONGEST:
+        return None
+    parts = base(version.strip()).split(".")
+    if all(part.isdecimal() and part.isascii() for part in parts) and _is_label(local(version.strip())):
+        return _trimmed(tuple(map(int, parts))), (1, "", 0), -1, (1, 0)
+    match = _pattern().fullmatch(version.strip())
     if match is None:
         return None
-    release = tuple(int(part) for part in match["release"].split("."))
-    while len(release) > 1 and release[-1] == 0:
-        release = release[:-1]
+    release = _trimmed(tuple(int(part) for part in match["release"].split(".")))
     is_dev = match["dev"] is not None
     post = match["post_n"] or match["post_short"] if match["post"] or match["post_short"] else None
     has_post = match["post"] is not None or match["post_short"] is not None
@@ -49,6 +52,21 @@ def key(version: str) -> Key | None:
         int(post or 0) if has_post else -1,
         (0, int(match["dev_n"] or 0)) if is_dev else (1, 0),
     )
+
+
+@lru_cache(maxsize=1)
+def _pattern() -> re.Pattern[str]:
+    return re.compile(_VERSION, re.VERBOSE | re.IGNORECASE)
+
+
+def _is_label(text: str) -> bool:
+    return not text or text.isalnum()
+
+
+def _trimmed(release: tuple[int, ...]) -> tuple[int, ...]:
+    while len(release) > 1 and release[-1] == 0:
+        release = release[:-1]
+    return release
 
 
 def base(version: str) -> str:
@@ -74,10 +92,12 @@ def clauses(specifier: str) -> tuple[tuple[str, str], ...] | None:
     for part in specifier.split(","):
         if not part.strip():
             continue
-        match = _CLAUSE.match(part)
-        if match is None or key(match[2].removesuffix(".*")) is None:
+        text = part.strip()
+        operator = next((op for op in _OPERATORS if text.startswith(op)), "")
+        version = text.removeprefix(operator).strip()
+        if not operator or key(version.removesuffix(".*")) is None:
             return None
-        pairs.append((match[1], match[2]))
+        pairs.append((operator, version))
     return tuple(pairs)
 
 
@@ -121,7 +141,7 @@ def _holds(mine: Key, version: str, operator: str, other: str) -> bool:
 
 
 def _release(version: str) -> tuple[int, ...]:
-    match = _VERSION.fullmatch(version.strip())
+    match = _pattern().fullmatch(version.strip())
     return tuple(int(part) for part in match["release"].split(".")) if match else ()
 
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Literal
 
 from envcheck.judge import tables, versions
@@ -238,25 +239,30 @@ def variants_for(facts: WheelFacts, release: TorchRelease) -> tuple[str, ...]:
 
 def best_torch(facts: WheelFacts, specifier: str = "") -> Choice:
     """The newest torch within `specifier` that runs on every GPU, else on one; a runtime served in full goes first."""
-    rejected: list[Rejected] = []
-    possible: list[Build] = []
-    for release in tables.torch_wheels().release:
-        if versions.within(release.version, specifier) is not True and not _line_in(release, specifier):
-            continue
-        for variant in variants_for(facts, release):
-            build = judge_build(release, variant, facts)
-            if build.runs is False:
-                rejected.append(Rejected(choice=f"torch {build.version}", because="; ".join(build.because)))
-            else:
-                possible.append(build)
+    within = [b for b in builds(facts) if _in(b.release, specifier)]
+    possible = [build for build in within if build.runs is not False]
+    rejected = [
+        Rejected(choice=f"torch {build.version}", because="; ".join(build.because))
+        for build in within
+        if build.runs is False
+    ]
     if not possible:
         return Choice(build=None, certain=facts.accelerator is not None, rejected=tuple(rejected))
     build = min(possible, key=_preference)
     return Choice(build=build, certain=build.runs is True, rejected=tuple(rejected[:12]))
 
 
-def _line_in(release: TorchRelease, specifier: str) -> bool:
-    """An exact pin of an older patch ("==2.14.0") still names this line."""
+@lru_cache(maxsize=8)
+def builds(facts: WheelFacts) -> tuple[Build, ...]:
+    """Every build for the machine's accelerator, judged, newest release first."""
+    wheels = tables.torch_wheels().release
+    return tuple(judge_build(release, variant, facts) for release in wheels for variant in variants_for(facts, release))
+
+
+def _in(release: TorchRelease, specifier: str) -> bool:
+    """Whether the line is meant; an exact pin of an older patch ("==2.14.0") still names it."""
+    if versions.within(release.version, specifier) is True:
+        return True
     pairs = versions.clauses(specifier) or ()
     return any(op in ("==", "~=") and v.startswith(release.line + ".") for op, v in pairs)
 
