@@ -73,11 +73,13 @@ class Stage(NamedTuple):
 STAGES = (
     Stage(
         "decode, one GPU",
-        ("decode_single",),
+        ("decode_single", "decode_deep"),
         {
+            "decode.share_gddr": (0.93, 0.05),
             "decode.share_hbm": (0.7, 0.3),
             "decode.share_soc": (0.8, 0.15),
             "decode.share_kv": (0.7, 0.4),
+            "decode.share_kv_flash": (0.85, 0.15),
             "decode.moe": (1.1, 0.3),
             "decode.unpack_int4": (5, 0.7),
             "decode.unpack_low_bit": (6, 0.7),
@@ -122,9 +124,9 @@ STAGES = (
         "servers",
         ("output_throughput", "ttft"),
         {
-            "decode.batch": (3, 0.7),
+            "decode.batch": (1.0, 0.15),
             "decode.sequence": (20, 0.7),
-            "decode.experts": (0.75, 0.15),
+            "decode.experts": (0.8, 0.1),
             "prefill.serving": (0.7, 0.3),
             "prefill.start_vllm": (12, 0.7),
             "prefill.start_fused": (8, 0.7),

@@ -12,13 +12,14 @@ from envcheck import hardware
 from envcheck.fit import cpus
 from envcheck.fit.speed import predict
 from envcheck.fit.speed_formats import format_named
-from envcheck.fit.speed_shape import shape_from_name
+from envcheck.fit.speed_shape import shape_of
 from envcheck.fit.speed_tables import Format, engine_class, tables
 from envcheck.schema.facts import Unknown
 from envcheck.schema.hardware import HardwareRow
-from envcheck.schema.speed import Band, Processor, SpeedBand, SpeedRequest, Split, Workload
+from envcheck.schema.speed import Band, ModelShape, Processor, SpeedBand, SpeedRequest, Split, Workload
 
 _GIB = 2.0**30
+_EXPERTS_ONLY_BITS, _Q8_0_BITS = 5.0, 8.5
 _WEAK_HOST = re.compile(r"raspberry|\bpi ?\d", re.IGNORECASE)
 _TENSOR_SPLIT = ("vllm", "sglang", "mlc", "tensorrt", "lmdeploy", "tgi", "distributed-llama")
 _SIXTEEN_BIT = ("vllm", "sglang", "transformers", "deepspeed", "onnx", "optimum", "lightning", "tgi", "lmdeploy")
@@ -50,7 +51,7 @@ def workload(request: SpeedRequest) -> Workload | Unknown:
     model = f"{request.model or ''} {request.model_file or ''}".strip()
     engine = request.engine or "llama.cpp"
     settings = request.settings or {}
-    shape = shape_from_name(model, request.params_b, request.active_params_b)
+    shape = shape_of(request.model or model, request.params_b, request.active_params_b)
     if shape is None:
         return Unknown(why=f"the size of the model {model!r} is not stated and not in its name")
     gpus = _gpus(request)
@@ -62,8 +63,8 @@ def workload(request: SpeedRequest) -> Workload | Unknown:
     stored = _format(request, model, engine, shape.params)
     return Workload(
         shape=shape,
-        weight_bytes=request.size_gib * _GIB if request.size_gib else shape.params * stored.bits / 8.0,
-        weight_kind=stored.kind,
+        weight_bytes=request.size_gib * _GIB if request.size_gib else _stored_bytes(shape, stored, engine),
+        weight_kind="int4" if shape.expert_bits else stored.kind,
         engine=engine,
         backend=request.backend,
         gpus=gpus,
@@ -81,7 +82,8 @@ def workload(request: SpeedRequest) -> Workload | Unknown:
 
 def _prompt(request: SpeedRequest, engine: str) -> int:
     if request.prompt_tokens:
-        return request.prompt_tokens
+        counted = request.metric in ("decode_tps", "tpot_ms") and (request.depth or 0) >= request.prompt_tokens
+        return 0 if counted else request.prompt_tokens
     if request.metric not in ("prefill_tps", "ttft_ms"):
         return 0
     return _BENCH_PROMPT if request.metric == "prefill_tps" and engine_class(engine) != "ollama" else _CHAT_PROMPT
@@ -101,15 +103,21 @@ def _slots(settings: dict[str, Any]) -> int | None:
 
 
 def _format(request: SpeedRequest, model: str, engine: str, params: float) -> Format:
-    known = tables().formats
     stored = format_named(request.quant or "") or format_named(model)
-    if stored is None:
-        wide = any(word in engine.lower() for word in _SIXTEEN_BIT) and _fits_at_16_bits(request, params)
-        stored = known["bf16" if wide else "q4_k_m"]
-    if "gpt-oss" in model.lower() and stored.kind == "f16":
-        # The experts are published in MXFP4 and every conversion keeps them so; the rest is a tenth.
-        return Format(bits=5.3, kind="int4")
-    return stored
+    if stored is not None:
+        return stored
+    wide = any(word in engine.lower() for word in _SIXTEEN_BIT) and _fits_at_16_bits(request, params)
+    return tables().formats["bf16" if wide else "q4_k_m"]
+
+
+def _stored_bytes(shape: ModelShape, stored: Format, engine: str) -> float:
+    """Bytes of the weights where nobody printed a size."""
+    if not shape.expert_bits:
+        return shape.params * stored.bits / 8.0
+    # Every conversion keeps such experts as published; the rest is in the format named, or as wide as is usual.
+    own_files = engine_class(engine) in ("llama", "ollama")
+    rest = stored.bits if stored.bits > _EXPERTS_ONLY_BITS else _Q8_0_BITS if own_files else 16.0
+    return (shape.expert_params * shape.expert_bits + (shape.params - shape.expert_params) * rest) / 8.0
 
 
 def _fits_at_16_bits(request: SpeedRequest, params: float) -> bool:

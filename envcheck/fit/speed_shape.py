@@ -1,4 +1,4 @@
-"""The shape of a model for speed: from a name and the parameter counts that come with it.
+"""The shape of a model for speed: from its architecture facts, or from a name and the parameter counts beside it.
 
 A name that states its size ("Qwen3-30B-A3B") is enough for an estimate: layers follow parameters closely over all
 published decoder families, and so does the cache, except where a family is known to be different.
@@ -7,7 +7,11 @@ published decoder families, and so does the cache, except where a family is know
 from __future__ import annotations
 
 import re
+from functools import cache
 
+from envcheck.fit.models import catalog, find
+from envcheck.fit.tensors import Part, active_parameters, parameters
+from envcheck.schema.model import Attention, LatentAttention, ModelFacts, ResolvedModel
 from envcheck.schema.speed import ModelShape
 
 _SIZE = re.compile(r"(?<![a-z0-9.])(\d{1,4}(?:\.\d+)?)\s?b(?![a-z])", re.IGNORECASE)
@@ -39,6 +43,87 @@ _KV_BYTES = 4096.0
 """Bytes per layer and token of 8 key-value heads of width 128 at 16 bits: what most models since 2024 have."""
 _WINDOWED = re.compile(r"gemma-?[234]|gpt-?oss")
 _LATENT = re.compile(r"deepseek-?2|deepseek-(v[23]|r1)|glm-?4\.7|kimi-k2")
+
+
+_LOOKED_UP: tuple[Part, ...] = ("embedding", "position", "per_layer_embedding")
+_BESIDE: tuple[Part, ...] = ("vision", "mtp")
+_MXFP4_BITS = 4.25
+"""32 weights of 4 bits share one scale of 8 bits (OCP Microscaling Formats, version 1.0)."""
+_PRINTED = 0.0051
+"""Half of the last printed decimal, billions."""
+_SAME_MODEL = 0.1
+"""A catalog entry whose parameters differ by more than this share from the stated count is another model."""
+
+
+def shape_from_facts(facts: ModelFacts) -> ModelShape:
+    """The shape of an architecture: text weights only, embedding rows that are not the head as unread."""
+    parts = parameters(facts)
+    stored = sum(count for part, count in parts.items() if part not in _BESIDE)
+    unread = sum(parts.get(part, 0) for part in _LOOKED_UP)
+    if facts.tied:
+        unread -= parts.get("embedding", 0)
+    full = local = full_bytes = local_bytes = 0.0
+    window = width = 0
+    for layer in facts.layers():
+        kind = layer.attention
+        if kind is None or layer.cross:
+            continue
+        cached = 0 if layer.shares_kv else 2 * kind.cached_elements
+        width = max(width, _query_width(kind))
+        if kind.window:
+            local, local_bytes, window = local + 1, local_bytes + cached, kind.window
+        else:
+            full, full_bytes = full + 1, full_bytes + cached
+    return ModelShape(
+        params=stored,
+        active_params=active_parameters(facts),
+        layers=facts.layer_count,
+        unread_params=unread,
+        expert_params=parts.get("experts", 0),
+        expert_share=facts.experts.used / facts.experts.count if facts.experts else 1.0,
+        expert_bits=_MXFP4_BITS if facts.precision == "mxfp4" else None,
+        kv_bytes_per_token=full_bytes,
+        kv_local_bytes_per_token=local_bytes,
+        window=window,
+        width=width,
+        attention_layers=full,
+        local_layers=local,
+    )
+
+
+def _query_width(kind: Attention | LatentAttention) -> int:
+    if isinstance(kind, LatentAttention):
+        return kind.heads * (kind.nope_dim + kind.rope_dim)
+    return kind.heads * kind.key_dim
+
+
+@cache
+def shape_of(name: str, params_b: float | None = None, active_b: float | None = None) -> ModelShape | None:
+    """The catalog's shape of a model where it has one that agrees with the stated size, else what the name says."""
+    known = find(name)
+    if isinstance(known, ResolvedModel):
+        shape = shape_from_facts(known.facts)
+        if params_b is None or abs(shape.params / 1e9 - params_b) <= _SAME_MODEL * params_b:
+            return shape
+    counted = _by_count(name.lower(), params_b) if params_b else None
+    return counted or shape_from_name(name, params_b, active_b)
+
+
+def _by_count(said: str, params_b: float) -> ModelShape | None:
+    """The shape of the one architecture with exactly this many parameters.
+
+    llama.cpp prints an architecture and a count ("llama 8B", 8.03 B): to two decimals that is one model, if the family
+    agrees, or if nothing else in the catalog has that count.
+    """
+    same = [(facts, shape) for facts, shape in _all_shapes() if abs(shape.params / 1e9 - params_b) <= _PRINTED]
+    word = re.match(r"[a-z]{3,4}", said)
+    family = [shape for facts, shape in same if word and word[0] in f"{facts.family} {facts.architecture}"]
+    return family[0] if family else same[0][1] if len(same) == 1 else None
+
+
+@cache
+def _all_shapes() -> tuple[tuple[ModelFacts, ModelShape], ...]:
+    return tuple((facts, shape_from_facts(facts)) for facts in catalog())
 
 
 def shape_from_name(name: str, params_b: float | None = None, active_b: float | None = None) -> ModelShape | None:

@@ -57,20 +57,27 @@ def vector_rate(row: HardwareRow, k: Constants) -> float:
     return (stated or (row.bandwidth_gbs or 100.0) * k["prefill.fp32_per_gbs"]) * 1e12
 
 
-def active_share(w: Workload, streams: float, k: Constants) -> float:
-    """Share of the weights that `streams` tokens touch together.
+def _touched(share: float, streams: float, k: Constants) -> float:
+    """Share of the experts that `streams` tokens touch together when each is sent to `share` of them.
 
     Tokens that drew experts independently would leave (1 - share) ** streams untouched; tokens of like texts draw
     alike, so they count as fewer (an exponent below 1).
     """
-    one = min(w.shape.active_params / w.shape.params, 1.0)
-    return 1.0 - math.pow(1.0 - one, math.pow(streams, k["decode.experts"]))
+    return 1.0 - math.pow(1.0 - share, math.pow(streams, k["decode.experts"]))
 
 
 def read_bytes(w: Workload, streams: float, k: Constants) -> float:
-    """Weight bytes of one step: without the embedding rows that are looked up, and active experts only."""
-    stored = w.weight_bytes * max(1.0 - w.shape.unread_params / w.shape.params, 0.1)
-    return stored * active_share(w, streams, k)
+    """Weight bytes of one step: without the rows that are looked up, and of the experts only those that are used."""
+    shape = w.shape
+    if not shape.expert_params:
+        share = min(shape.active_params / shape.read_params, 1.0)
+        return w.weight_bytes * shape.read_params / shape.params * _touched(share, streams, k)
+    experts = w.weight_bytes * shape.expert_params / shape.params
+    if shape.expert_bits:
+        experts = min(shape.expert_params * shape.expert_bits / 8.0, 0.98 * w.weight_bytes)
+    others = shape.params - shape.expert_params
+    always = (w.weight_bytes - experts) * max(others - shape.unread_params, 0.0) / others
+    return always + experts * _touched(shape.expert_share, streams, k)
 
 
 def decode_seconds(w: Workload, engine: str, streams: float, depth: float, k: Constants) -> float | None:
@@ -97,7 +104,8 @@ def _gpu_seconds(w: Workload, engine: str, streams: float, depth: float, rate: f
     weights = moe * read_bytes(w, streams, k) / (k[f"decode.share_{memory_class(row)}"] * rate)
     unpack = moe * w.shape.active_params * k[f"decode.unpack_{w.weight_kind}"] / vector_rate(row, k)
     arithmetic = 2.0 * w.shape.active_params * (streams - 1.0) / (matrix_rate(w, engine, k) * k["decode.batch"])
-    cache = streams * _kv_bytes(w, depth) / (k["decode.share_kv"] * rate)
+    attention = "decode.share_kv_flash" if _flash(w, engine) else "decode.share_kv"
+    cache = streams * _kv_bytes(w, depth) / (k[attention] * rate)
     launches = w.shape.layers * (k[f"decode.launch_{engine}"] + k["decode.weak_host"] * w.weak_host)
     per_stream = k["decode.sequence"] * (streams - 1.0)
     return (weights + unpack + arithmetic + cache) / n + (launches + per_stream + _link(w, k)) * _MICRO

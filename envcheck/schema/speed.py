@@ -19,10 +19,16 @@ class ModelShape(Record):
 
     params: float
     active_params: float
-    """Parameters one token passes through; equal to `params` for a dense model."""
+    """Parameters one token passes through; a dense model's are all but the unread ones."""
     layers: float
     unread_params: float = 0.0
-    """Embedding rows that decoding looks up instead of reading (untied input embedding, per-layer embeddings)."""
+    """Rows that decoding looks up instead of reading (untied or per-layer embeddings); part of `params`."""
+    expert_params: float = 0.0
+    """Routed experts, all of them; 0: none, or not known apart from the rest."""
+    expert_share: float = 1.0
+    """Experts one token is sent to, over all experts of a layer."""
+    expert_bits: float | None = None
+    """Bits per expert weight where every conversion keeps the published ones (gpt-oss); None: as the rest."""
     kv_bytes_per_token: float = 0.0
     """Keys and values of one token over all layers that keep the whole context."""
     kv_local_bytes_per_token: float = 0.0
@@ -38,7 +44,12 @@ class ModelShape(Record):
     @property
     def is_moe(self) -> bool:
         """True when a token passes through part of the weights only."""
-        return self.active_params < 0.9 * self.params
+        return self.active_params < 0.9 * self.read_params
+
+    @property
+    def read_params(self) -> float:
+        """Parameters that some token reads: all but looked-up embedding rows."""
+        return max(self.params - self.unread_params, 0.1 * self.params)
 
     def attention_span(self, context: float) -> float:
         """Tokens that one query looks at, summed over all layers."""
@@ -144,3 +155,46 @@ class SpeedRequest(msgspec.Struct, frozen=True, kw_only=True):
     n_gen: int | None = None
     depth: int | None = None
     concurrency: int | None = None
+
+
+class MeasuredRun(Record):
+    """What was seen while a model ran: the speed, and what the machine said meanwhile. None: nobody looked."""
+
+    decode_tps: float
+    device_used: Literal["gpu", "cpu"] | None = None
+    """Where the engine says, or memory and load show, that it computed."""
+    gpu_share: float | None = None
+    """Share of the model on the GPU as the engine reports it (Ollama's `ps`, llama.cpp's offloaded layers)."""
+    gpu_memory_used_mib: int | None = None
+    gpu_memory_total_mib: int | None = None
+    pcie_width: int | None = None
+    pcie_width_max: int | None = None
+    pcie_generation: int | None = None
+    pcie_generation_max: int | None = None
+    power_limit_w: float | None = None
+    power_default_w: float | None = None
+    throttle_reasons: tuple[str, ...] = ()
+    """As NVML names them: "hw_thermal_slowdown", "sw_power_cap", …"""
+    build_targets: tuple[str, ...] = ()
+    """GPU targets the engine was compiled for ("sm_70", "gfx1100"); empty: not read."""
+    other_gpu_processes: int | None = None
+    runs: int = 1
+
+
+class SlowReason(Record):
+    """One likely cause of a slow run. `proved` when a reading shows it, else it is only what usually comes first."""
+
+    cause: str
+    says: str
+    remedy: str
+    proved: bool
+
+
+class SlowVerdict(Record):
+    """Whether a measured run is slow for its hardware."""
+
+    slow: bool
+    ratio: float
+    """Measured over predicted."""
+    says: str
+    reasons: tuple[SlowReason, ...] = ()
