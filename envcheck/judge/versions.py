@@ -56,7 +56,7 @@ def key(version: str) -> Key | None:
 
 @lru_cache(maxsize=1)
 def _pattern() -> re.Pattern[str]:
-    return re.compile(_VERSION, re.VERBOSE | re.IGNORECASE)
+    return re.compile(_VERSION, re.VERBOSE | re.IGNORECASE | re.ASCII)
 
 
 def _is_label(text: str) -> bool:
