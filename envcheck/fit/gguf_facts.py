@@ -191,11 +191,13 @@ def _attention(
     if "s" in mixers:
         window = meta.count("attention.sliding_window", 0) or meta.count("attention.chunk_size", 0)
         fields["local"] = _local(meta, kind, kv_heads, mixers, window)
-    seen = {kv_heads[i] for i, letter in enumerate(mixers) if letter in "ap"} if kv_heads else set()
-    if len(seen) > 1:
+    if not kv_heads:
+        return fields
+    by_kind = {letters: {k for k, m in zip(kv_heads, mixers, strict=True) if m in letters} for letters in ("ap", "s")}
+    if any(len(seen) > 1 for seen in by_kind.values()):
         fields["kv_heads_by_layer"] = tuple(k if m in "aps" else 0 for k, m in zip(kv_heads, mixers, strict=True))
-    elif seen:
-        fields["attention"] = _changed(kind, kv_heads=seen.pop())
+    elif by_kind["ap"]:
+        fields["attention"] = _changed(kind, kv_heads=by_kind["ap"].pop())
     return fields
 
 

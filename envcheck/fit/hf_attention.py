@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from envcheck.fit.hf_keys import Keys
+from envcheck.fit.hf_layers import LayerKeys
 from envcheck.fit.hf_traits import Traits
 from envcheck.schema.errors import InputError
 from envcheck.schema.model import Attention, LatentAttention
 
 
-def attention_fields(keys: Keys, traits: Traits, model_type: str, mixers: str) -> dict[str, Any]:
+def attention_fields(keys: Keys, traits: Traits, model_type: str, mixers: str, listed: LayerKeys) -> dict[str, Any]:
+    """The attention records of a configuration whose layers are `mixers`."""
     if not set(mixers) & set("aslpx"):
         return {}
     if "l" in mixers:
@@ -29,9 +31,9 @@ def attention_fields(keys: Keys, traits: Traits, model_type: str, mixers: str) -
     }  # fmt: skip
     fields: dict[str, Any] = {}
     window = _window(keys, model_type)
-    by_layer = keys.value("num_attention_heads_per_layer")
+    by_layer = listed.num_attention_heads_per_layer
     if "s" in mixers:
-        local_heads = by_layer[mixers.index("s")] if by_layer else heads
+        local_heads = by_layer[mixers.index("s")] if by_layer and len(by_layer) == len(mixers) else heads
         fields["local"] = Attention(
             **{**kind, "heads": local_heads}, window=window, chunked=model_type == "llama4_text"
         )

@@ -5,39 +5,42 @@ from __future__ import annotations
 from typing import Any
 
 from envcheck.fit.hf_keys import Keys
+from envcheck.fit.hf_layers import Block, LayerKeys
 from envcheck.fit.hf_traits import Traits
+from envcheck.schema.errors import InputError
 from envcheck.schema.model import Experts, Recurrent
 
 
-def layer_lists(keys: Keys, model_type: str) -> dict[str, Any]:
-    """Heads and widths where every layer has its own (OpenELM, DeciLM, Gemma 3n and 4)."""
+def layer_lists(keys: Keys, model_type: str, listed: LayerKeys) -> dict[str, Any]:
+    """Heads and widths where every layer has its own (DeciLM, Gemma 3n and 4)."""
     fields: dict[str, Any] = {}
-    if model_type == "openelm":
-        fields["heads_by_layer"] = tuple(keys.value("num_query_heads"))
-        fields["kv_heads_by_layer"] = tuple(keys.value("num_kv_heads"))
-    if keys.value("block_configs"):
-        fields.update(_block_lists(keys))
+    if listed.block_configs:
+        fields.update(_block_lists(keys, listed.block_configs))
+    layers = 0 if listed.block_configs or listed.hybrid_override_pattern else keys.positive("num_hidden_layers")
     widths = keys.value("intermediate_size")
-    if isinstance(widths, list) and len(set(widths)) > 1:
-        fields["ffn_by_layer"] = tuple(widths)
+    if isinstance(widths, list):
+        if len(widths) != layers:
+            raise InputError(f"{keys.where}: intermediate_size lists {len(widths)} widths for {layers} layers")
+        fields["ffn_by_layer"] = tuple(widths) if len(set(widths)) > 1 else ()
     shared = keys.count("num_kv_shared_layers", 0)
+    if shared > layers:
+        raise InputError(f"{keys.where}: {shared} of {layers} layers share keys and values")
     if shared:
         fields["shared_kv_layers"] = shared
         fields["shared_kv_weights"] = model_type == "gemma3n_text"
         if keys.flag("use_double_wide_mlp"):
-            ffn, layers = keys.positive("intermediate_size"), keys.positive("num_hidden_layers")
+            ffn = keys.positive("intermediate_size")
             fields["ffn_by_layer"] = (ffn,) * (layers - shared) + (2 * ffn,) * shared
     return fields
 
 
-def _block_lists(keys: Keys) -> dict[str, Any]:
+def _block_lists(keys: Keys, blocks: list[Block]) -> dict[str, Any]:
     """DeciLM (Nemotron Super, Ultra): every block says its own head groups and width."""
     heads, hidden = keys.positive("num_attention_heads"), keys.positive("hidden_size")
     kv_heads, widths = [], []
-    for block in keys.value("block_configs"):
-        group = (block.get("attention") or {}).get("n_heads_in_group")
+    for block in blocks:
+        group, multiple = block.attention.n_heads_in_group, block.ffn.ffn_mult
         kv_heads.append(heads // group if group else 0)
-        multiple = (block.get("ffn") or {}).get("ffn_mult")
         widths.append(-(-int(2 * multiple * hidden / 3) // 256) * 256 if multiple else 0)
     return {"kv_heads_by_layer": tuple(kv_heads), "ffn_by_layer": tuple(widths)}
 

@@ -12,7 +12,7 @@ from typing import Any
 from envcheck.fit.hf_attention import attention_fields
 from envcheck.fit.hf_blocks import experts_field, layer_lists, recurrent_field
 from envcheck.fit.hf_keys import Config, Keys
-from envcheck.fit.hf_layers import compress, feed_forward_pattern, mixer_pattern
+from envcheck.fit.hf_layers import MAX_LAYERS, compress, feed_forward_pattern, layer_keys, mixer_pattern
 from envcheck.fit.hf_traits import TRAITS, Traits
 from envcheck.fit.vision import vision_from
 from envcheck.schema.errors import InputError
@@ -33,7 +33,8 @@ def facts_from_config(config: Config, name: str, where: str = "config.json") -> 
         raise InputError(f"{where}: model_type {model_type!r} is not one envcheck can size")
     keys = Keys(text, dict(traits.defaults), where)
     layers = _layer_count(keys, model_type)
-    mixers = mixer_pattern(text, model_type, layers)
+    listed = layer_keys(text, where)
+    mixers = mixer_pattern(listed, model_type, layers)
     return ModelFacts(
         name=name,
         family=str(config.get("model_type", model_type)).split("_")[0],
@@ -44,15 +45,15 @@ def facts_from_config(config: Config, name: str, where: str = "config.json") -> 
         max_context=keys.count("max_position_embeddings", 0),
         ffn=_ffn(keys, model_type),
         mixers=compress(mixers),
-        feed_forward=compress(feed_forward_pattern(text, model_type, layers)),
+        feed_forward=compress(feed_forward_pattern(listed, model_type, layers)),
         tied=_tied(config, text, traits),
         norms=_norms(keys, traits, model_type),
         mtp_layers=_mtp(keys),
         mtp_vocabulary=model_type in ("deepseek_v3", "deepseek_v32", "glm4_moe", "glm4_moe_lite"),
         extra_per_layer=_extra(keys, model_type),
         vision=vision_from(config, keys.positive("hidden_size")),
-        **attention_fields(keys, traits, model_type, mixers),
-        **layer_lists(keys, model_type),
+        **attention_fields(keys, traits, model_type, mixers, listed),
+        **layer_lists(keys, model_type, listed),
         **experts_field(keys, traits, model_type),
         **recurrent_field(keys, model_type, mixers),
         **_edge_fields(keys, traits, model_type),
@@ -80,9 +81,12 @@ _TEXT_OF = {"qwen2_vl": "qwen2", "qwen2_5_vl": "qwen2", "phi3_v": "phi3", "llava
 
 def _layer_count(keys: Keys, model_type: str) -> int:
     pattern = keys.value("hybrid_override_pattern")
-    if isinstance(pattern, str):
+    if isinstance(pattern, str) and pattern:
         return len(pattern)
-    return keys.positive("num_layers" if model_type == "chatglm" else "num_hidden_layers")
+    layers = keys.positive("num_layers" if model_type == "chatglm" else "num_hidden_layers")
+    if layers > MAX_LAYERS:
+        raise InputError(f"{keys.where}: {layers} layers are more than any model has")
+    return layers
 
 
 def _ffn(keys: Keys, model_type: str) -> int:

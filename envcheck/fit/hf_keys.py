@@ -50,15 +50,11 @@ class Keys:
             if default is None:
                 raise InputError(f"{self.where}: the key {key!r} is missing; a model cannot be sized without it")
             return default
-        if isinstance(value, list) and value and all(isinstance(v, int) for v in value):
+        if isinstance(value, list) and value and all(type(v) is int for v in value):
             value = max(value)
-        if (
-            isinstance(value, bool)
-            or not isinstance(value, int | float)
-            or value != int(value)
-            or not 0 <= value < 2**40
-        ):
-            raise InputError(f"{self.where}: {key} = {value!r} is not a plausible count")
+        whole = type(value) is int or (isinstance(value, float) and value.is_integer())
+        if not whole or not 0 <= value < 2**40:
+            raise InputError(f"{self.where}: {key} = {str(value)[:60]!r} is not a plausible count")
         return int(value)
 
     def positive(self, key: str) -> int:

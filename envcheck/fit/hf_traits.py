@@ -60,7 +60,7 @@ TRAITS: dict[str, Traits] = {
     "seed_oss": Traits(qkv_bias=True, out_bias=False), "ernie4_5": Traits(),
     "hunyuan_v1_dense": Traits(qk_norm="head"),
     "minicpm": Traits(tied=True), "minicpm3": Traits(tied=True), "mistral3": Traits(), "ministral3": Traits(),
-    "nemotron-nas": Traits(), "openelm": Traits(qk_norm="head", tied=True),
+    "nemotron-nas": Traits(),
     "apertus": Traits(qk_norm="head", gated=False),
     "nemotron": Traits(norm_bias=True, gated=False), "qwen": _QWEN, "qwen2": _QWEN,
     "qwen2_moe": Traits(qkv_bias=True, out_bias=False, shared_gate=True),

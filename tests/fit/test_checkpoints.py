@@ -1,0 +1,92 @@
+"""Sizes of checkpoints and GGUF files against published ones."""
+
+from __future__ import annotations
+
+import pytest
+
+from envcheck.fit.checkpoints import SCHEMES, Scheme, checkpoint_bytes, native_scheme
+from envcheck.fit.gguf_types import BLOCKS, FILE_TYPES, gguf_bytes, gguf_tensors
+from envcheck.fit.models import catalog, find
+from envcheck.fit.tensors import parameter_count
+from envcheck.schema.errors import InputError
+from envcheck.schema.model import ModelFacts, ResolvedModel
+
+GIB = 2**30
+
+
+def facts_of(name: str) -> ModelFacts:
+    found = find(name)
+    assert isinstance(found, ResolvedModel)
+    return found.facts
+
+
+# What llama.cpp prints as "model size" of files made by plain llama-quantize, GiB, and the case id of the log.
+GGUF_SIZES = [
+    ("Llama-3.1-70B", "Q4_K_M", 39.59, "lc-c15bd436f5-02"),
+    ("Llama-3.1-70B", "Q6_K", 53.91, "lc-35c6de6ab8-01"),
+    ("Qwen2.5-7B", "Q4_K_M", 4.36, "ol-eac80c17a1-01"),
+    ("Qwen2.5-14B", "Q4_K_M", 8.37, "lc-5c5eef3a29-01"),
+    ("Qwen2.5-32B", "Q4_K_M", 18.48, "lc-daa0d95c33-01"),
+    ("Qwen2.5-32B", "Q8_0", 32.42, "lc-9bd1cf08a4-01"),
+    ("Qwen3-32B", "Q5_K_M", 21.603, "lc-9fc135ca77-01"),
+    ("Mistral-7B-v0.2", "Q4_K_M", 4.07, "lc-6e080322b5-01"),
+    ("Mistral-7B-v0.3", "Q4_1", 4.24, "lc-a026b38cde-01"),
+    ("Mistral-Large-123B", "IQ3_XS", 46.70, "lc-c15bd436f5-01"),
+    ("DeepSeek-V2-Lite", "Q4_K_M", 9.65, "lc-091b564278-01"),
+    ("DeepSeek-V2-Lite", "Q5_K_M", 11.03, "lc-359946fef5-01"),
+    ("DeepSeek-V3", "Q8_0", 664.295, "lc-038dac0ec8-01"),
+    ("Qwen3-235B-A22B", "Q6_K", 179.754, "lc-a8c28e16c5-04"),
+    ("GLM-4-32B-0414", "IQ4_XS", 16.382, "lc-6c463e9610-03"),
+    ("Gemma-3-27B", "IQ4_XS", 13.747, "lc-876aeb0e39-03"),
+    ("Gemma-3-4B", "Q4_K_M", 2.31, "lc-bb31e6b940-01"),
+    ("Gemma-2-27B", "Q8_0", 26.94, "lc-647f5bf5e3-01"),
+    ("Mixtral-8x7B", "Q4_0", 24.63, "ol-b8796f05da-01"),
+    ("Llama-3.2-3B", "Q4_K_M", 1.87, "lc-4a56c92d70-01"),
+    ("Baichuan2-13B", "F16", 25.89, "lc-6013d59a74-01"),
+]
+
+
+@pytest.mark.parametrize(("name", "file_type", "gib", "_where"), GGUF_SIZES, ids=[f"{r[0]}-{r[1]}" for r in GGUF_SIZES])
+def test_gguf_size_is_the_printed_one(name: str, file_type: str, gib: float, _where: str) -> None:
+    assert sum(gguf_bytes(facts_of(name), file_type).values()) / GIB == pytest.approx(gib, rel=0.005, abs=0.006)
+
+
+# Sizes of published checkpoints on the hub (sum of their safetensors files), GB.
+CHECKPOINTS: list[tuple[str, Scheme, float]] = [
+    ("Qwen2.5-7B", "bf16", 15.23), ("Qwen2.5-7B", "awq", 5.57), ("Qwen2.5-7B", "gptq-int4", 5.58),
+    ("Qwen2.5-7B", "gptq-int8", 8.87), ("Qwen2.5-14B", "awq", 9.98), ("Qwen2.5-72B", "awq", 41.6),
+    ("gpt-oss-20b", "mxfp4", 13.76), ("gpt-oss-120b", "mxfp4", 65.25), ("DeepSeek-V3", "fp8-block", 688.6),
+    ("Qwen3-8B", "fp8-block", 9.44), ("Llama-2-13B", "awq", 7.25), ("Llama-3.1-8B", "bnb-4bit", 5.7),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "scheme", "gb"), CHECKPOINTS, ids=[f"{r[0]}-{r[1]}" for r in CHECKPOINTS])
+def test_checkpoint_size_is_the_published_one(name: str, scheme: Scheme, gb: float) -> None:
+    assert sum(checkpoint_bytes(facts_of(name), scheme).values()) / 1e9 == pytest.approx(gb, rel=0.01)
+
+
+@pytest.mark.parametrize("model", catalog()[::9], ids=lambda model: model.name)
+def test_fewer_bits_are_never_larger(model: ModelFacts) -> None:
+    total = {scheme: sum(checkpoint_bytes(model, scheme).values()) for scheme in SCHEMES}
+    assert total["bf16"] == total["fp16"] == 2 * parameter_count(model)
+    assert total["fp32"] == 2 * total["bf16"]
+    for four, eight in (("awq", "gptq-int8"), ("int4", "int8"), ("bnb-4bit", "bnb-int8"), ("w4a16", "fp8")):
+        assert total[four] <= max(total[eight], total["bf16"])  # type: ignore[index]
+    files = [sum(gguf_bytes(model, kind).values()) for kind in ("Q4_0", "Q8_0", "F16", "F32")]
+    assert files == sorted(files)
+    assert checkpoint_bytes(model, native_scheme(model))
+
+
+@pytest.mark.parametrize("file_type", FILE_TYPES)
+def test_every_file_type_is_whole(file_type: str) -> None:
+    for name in ("Qwen2.5-0.5B", "Mixtral-8x7B", "Falcon-7B", "Qwen3-Next-80B-A3B", "DeepSeek-V2-Lite", "Gemma-3n-E2B"):
+        typed = gguf_tensors(facts_of(name), file_type)
+        assert all(tensor.type in BLOCKS and tensor.nbytes > 0 for tensor in typed)
+        assert len({tensor.tensor.name for tensor in typed}) == len(typed)
+
+
+def test_unknown_formats_are_said() -> None:
+    with pytest.raises(InputError, match="known are"):
+        gguf_bytes(facts_of("7B"), "Q9_K")
+    with pytest.raises(InputError, match="known are"):
+        checkpoint_bytes(facts_of("7B"), "int3")  # type: ignore[arg-type]
