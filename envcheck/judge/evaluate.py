@@ -6,6 +6,8 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
+import msgspec
+
 from envcheck.judge import rows, versions
 from envcheck.judge.operators import AnyFact
 from envcheck.judge.policy import Policy, project_verdicts, release_conflicts, unused_waivers, waive
@@ -51,7 +53,7 @@ def evaluate(
         older = None
         if any(blocking(own)):
             older = newest_that_runs(matrix, snapshot, intent, machine, project)
-            own += [_older_release(matrix, scene, older)] if older else []
+            own = _with_way_out(own, _older_release(matrix, scene, older)) if older else own
         states[matrix.backend.name] = state_of(matrix, scene, own, machine, older)
         verdicts += own
     verdicts += unused_waivers(project, verdicts)
@@ -121,6 +123,12 @@ def newest_that_runs(
         if not clashes and not any(blocking(judge_rows(blockers, scene, machine))):
             return release
     return None
+
+
+def _with_way_out(own: list[Verdict], release: Verdict) -> list[Verdict]:
+    """Add the release that runs here, also as the remedy of what nothing that can be typed would cure."""
+    cured = {v.id for v in blocking(own) if v.remedy is None or not (v.remedy.commands or v.remedy.needs_root)}
+    return [*(msgspec.structs.replace(v, remedy=release.remedy) if v.id in cured else v for v in own), release]
 
 
 def _older_release(matrix: BackendMatrix, scene: Scene, other: Release) -> Verdict:
