@@ -57,19 +57,27 @@ def workload(request: SpeedRequest) -> Workload | Unknown:
     gpus = _gpus(request)
     if isinstance(gpus, Unknown):
         return gpus
-    processor = _processor(request) if not gpus else None
+    hybrid = request.run_device == "hybrid"
+    processor = _processor(request) if hybrid or not gpus else None
     if isinstance(processor, Unknown):
         return processor
     stored = _format(request, model, engine, shape.params)
+    weight_bytes = request.size_gib * _GIB if request.size_gib else _stored_bytes(shape, stored, engine)
+    share = _share_on_gpu(settings, shape) if hybrid else 1.0
+    if share is None:
+        return Unknown(why="how much of the model lies on the GPU is not stated")
     return Workload(
         shape=shape,
-        weight_bytes=request.size_gib * _GIB if request.size_gib else _stored_bytes(shape, stored, engine),
+        weight_bytes=weight_bytes,
         weight_kind="int4" if shape.expert_bits else stored.kind,
         engine=engine,
         backend=request.backend,
         gpus=gpus,
         split=_split(engine, len(gpus), settings),
+        gpu_bandwidth_gbs=_shared_bandwidth(request, gpus),
         processor=processor,
+        gpu_share=share,
+        host_weight_bytes=_experts_on_host(settings, shape, weight_bytes) if hybrid else None,
         weak_host=bool(gpus) and bool(_WEAK_HOST.search(request.cpu or "")),
         flash_attention=_flash(request, settings),
         depth=request.depth or 0,
@@ -129,8 +137,6 @@ def _fits_at_16_bits(request: SpeedRequest, params: float) -> bool:
 def _gpus(request: SpeedRequest) -> tuple[HardwareRow, ...] | Unknown:
     if request.run_device == "cpu":
         return ()
-    if request.run_device == "hybrid":
-        return Unknown(why="how much of the model lies on the GPU is not stated")
     name = request.hardware_name or request.gpu
     if not name:
         return Unknown(why="the GPU is not named")
@@ -139,6 +145,32 @@ def _gpus(request: SpeedRequest) -> tuple[HardwareRow, ...] | Unknown:
     if row is None:
         return Unknown(why=f"the GPU {name!r} is not in the hardware table")
     return (row,) * max(request.n_gpus or 1, 1)
+
+
+def _share_on_gpu(settings: dict[str, Any], shape: ModelShape) -> float | None:
+    """Share of the bytes one token reads that lie on the GPU, from llama.cpp's `-ngl` or `--n-cpu-moe`."""
+    experts, offloaded = settings.get("n_cpu_moe"), settings.get("ngl")
+    if isinstance(experts, int) and shape.expert_params:
+        used = shape.expert_params * shape.expert_share
+        of_a_token = used / (used + shape.read_params - shape.expert_params)
+        return 1.0 - of_a_token * min(experts / shape.layers, 1.0)
+    # The output layer counts as one more (llama.cpp "offloaded 33/33 layers").
+    return min(offloaded / (shape.layers + 1), 1.0) if isinstance(offloaded, int) and offloaded >= 0 else None
+
+
+def _experts_on_host(settings: dict[str, Any], shape: ModelShape, weight_bytes: float) -> float | None:
+    experts = settings.get("n_cpu_moe")
+    if not isinstance(experts, int) or not shape.expert_params:
+        return None
+    return weight_bytes * shape.expert_params / shape.params * min(experts / shape.layers, 1.0)
+
+
+def _shared_bandwidth(request: SpeedRequest, gpus: tuple[HardwareRow, ...]) -> float | None:
+    """The host's memory bandwidth for a GPU that has no memory of its own, where the CPU is named."""
+    if not gpus or gpus[0].bandwidth_gbs or gpus[0].kind != "integrated":
+        return None
+    host = cpus.find(f"{request.cpu or ''} {request.gpu or ''}", request.ram or "")
+    return host.bandwidth_gbs if host else None
 
 
 def _processor(request: SpeedRequest) -> Processor | Unknown:

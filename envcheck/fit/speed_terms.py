@@ -11,6 +11,7 @@ weights per batch. Both follow the roofline view of Williams, Waterman and Patte
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 
 from envcheck.schema.hardware import HardwareRow
@@ -176,6 +177,27 @@ def _vector_units(row: HardwareRow, backend: str, k: Constants) -> float:
     return (half * 1e12 if half and row.vendor == "NVIDIA" else 2.0 * vector) * k[f"prefill.{backend}"]
 
 
+_LANE_GBS = {"1": 0.25, "2": 0.5, "3": 0.985, "4": 1.97, "5": 3.94}
+"""10^9 bytes per second of one PCIe lane by generation, after line coding (PCI-SIG base specifications)."""
+_REACHED = 0.8
+"""Share of that which large copies reach: 12.1 of 15.75 for 3.0 x16, 26.2 of 31.5 for 4.0 x16
+(https://microway.com/knowledge-center-articles/performance-characteristics-of-common-transports-buses)."""
+
+
+def _link_rate(row: HardwareRow) -> float:
+    """Bytes per second from system memory to the card; PCIe 3.0 x16 where the table does not say."""
+    found = re.fullmatch(r"PCIe (\d)\.\d x(\d+)", row.pcie or "")
+    generation, lanes = (found[1], int(found[2])) if found else ("3", 16)
+    return _LANE_GBS.get(generation, 0.985) * lanes * 1e9 * _REACHED
+
+
+def _host_bytes(w: Workload) -> float:
+    """Weights that each batch of a prompt fetches over the link: llama.cpp computes large batches on the GPU."""
+    if w.gpu_share >= 1.0:
+        return 0.0
+    return w.host_weight_bytes if w.host_weight_bytes is not None else w.weight_bytes * (1.0 - w.gpu_share)
+
+
 def _flash(w: Workload, engine: str) -> bool:
     """Whether attention runs fused: as stated, else as the engine does by default (llama.cpp since August 2025)."""
     return engine not in ("awq", "eager") if w.flash_attention is None else w.flash_attention
@@ -204,4 +226,5 @@ def prefill_seconds(w: Workload, engine: str, k: Constants, requests: float = 1.
     efficiency = k["prefill.attention_flash" if _flash(w, engine) else "prefill.attention"]
     spread = len(w.gpus) if w.split == "tensor" else 1
     start = k[f"prefill.start_{engine}"] * 1e-3
-    return products / rate + attention / (rate * efficiency) + passes * touched / spread + start
+    copies = passes * _host_bytes(w) / _link_rate(w.gpus[0])
+    return products / rate + attention / (rate * efficiency) + passes * touched / spread + copies + start

@@ -92,6 +92,9 @@ class Workload(Record):
     processor: Processor | None = None
     gpu_share: float = 1.0
     """Share of the weight bytes on the GPUs; the CPU reads the rest (partial offload, experts on the host)."""
+    host_weight_bytes: float | None = None
+    """Weights in system memory that a prompt needs on the GPU (experts on the host: all of them, not only those one
+    token uses); None: the CPU's share of `weight_bytes`."""
     weak_host: bool = False
     """The GPU hangs on a single-board computer or a PCIe x1 slot: launches and transfers take longer."""
     kv_bytes_per_element: float = 2.0

@@ -118,6 +118,15 @@ def test_less_on_the_gpu_is_slower() -> None:
     assert rates == sorted(rates, reverse=True)
 
 
+def test_weights_on_the_host_slow_the_prompt_by_their_way_over_the_link() -> None:
+    desktop = Processor(name="a desktop", bandwidth_gbs=80.0, cores=8, giga_flops_per_core=140.0)
+    whole, half = (speed(question(processor=desktop, gpu_share=each)).prefill_tps for each in (1.0, 0.5))
+    assert whole is not None
+    assert half is not None
+    # Half of 4.9 GB over PCIe 4.0 x16 at 25 GB/s is 0.1 s for each batch of 512 tokens.
+    assert 512 / half.value - 512 / whole.value == pytest.approx(0.097, rel=0.02)
+
+
 def test_tensor_parallel_beats_layers_on_a_large_model_over_the_same_cards() -> None:
     large = shape("Llama-3.1-70B")
     cards = (card("NVIDIA H100 PCIe"),) * 4

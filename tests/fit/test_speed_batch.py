@@ -30,6 +30,10 @@ RUN: dict[str, Any] = {
 SERVED: dict[str, Any] = {"engine": "vllm", "metric": "output_throughput", "quant": "AWQ", "size_gib": None}
 
 
+MOE: dict[str, Any] = {"model": "Qwen3-30B-A3B", "params_b": None, "size_gib": None}
+HALF: dict[str, Any] = {"run_device": "hybrid", "cpu": "AMD Ryzen 9 7950X"}
+
+
 # Published orders of magnitude, wide enough that only a broken formula leaves them.
 @pytest.mark.parametrize(
     ("changes", "low", "high"),
@@ -44,7 +48,10 @@ SERVED: dict[str, Any] = {"engine": "vllm", "metric": "output_throughput", "quan
         ({"run_device": "cpu", "hardware_name": None, "cpu": "AMD Ryzen 9 7950X"}, 5, 18),
         ({"run_device": "cpu", "hardware_name": None, "cpu": "Raspberry Pi 5"}, 0.8, 4),
         ({**SERVED, "concurrency": 64}, 800, 6000),
-        ({"model": "Qwen3-30B-A3B", "params_b": None, "size_gib": None}, 120, 330),
+        (MOE, 120, 330),
+        ({**HALF, "settings": {"ngl": 16}}, 15, 50),
+        ({**HALF, **MOE, "settings": {"n_cpu_moe": 24}}, 30, 120),
+        ({"hardware_name": "AMD Radeon 780M", "backend": "Vulkan", "cpu": "AMD Ryzen 7 7840HS"}, 8, 25),
     ],
 )  # fmt: skip
 def test_a_run_lies_where_such_runs_lie(changes: dict[str, Any], low: float, high: float) -> None:
@@ -61,7 +68,8 @@ def test_a_run_lies_where_such_runs_lie(changes: dict[str, Any], low: float, hig
         ({"model": "mystery", "params_b": None}, "size of the model 'mystery'"),
         ({"run_device": "cpu", "cpu": "Frobnicator"}, "bandwidth of the CPU"),
         ({"run_device": "cpu"}, "CPU is not named"),
-        ({"run_device": "hybrid"}, "how much of the model"),
+        ({"run_device": "hybrid"}, "CPU is not named"),
+        ({"run_device": "hybrid", "cpu": "AMD Ryzen 9 7950X"}, "how much of the model"),
         ({"params_b": "eight"}, "does not fit"),
         ({"metric": "beauty"}, "does not fit"),
         ({"n_gpus": 1e99}, "does not fit"),
