@@ -62,6 +62,7 @@ def terms() -> dict[str, float]:
     return tables().flat()
 
 
+@cache
 def engine_class(name: str) -> str:
     """The class of an engine's name ("llama.cpp (llama-cpp-python)" → "llama"); unknown engines count as eager."""
     said = name.lower()
