@@ -48,6 +48,7 @@ SCHEMES: dict[str, Scheme] = {
     "experts_int8": _same(8, ("experts", "mlp")),
     "awq": _same(4 + 16 / 128 + 4 / 128),
     "int4": _same(4 + 16 / 128),
+    "w4a16": _same(4 + 16 / 128),
     "gptq-int4": _same(4 + 16 / 128 + 4 / 128),
     "gptq-int8": _same(8 + 16 / 128 + 8 / 128),
     "bnb-4bit": _same(4 + 32 / 64),
@@ -84,8 +85,8 @@ def bits_per_parameter(quant: str) -> float:
 def recipe(facts: ModelFacts, quant: str, method: str | None) -> str:
     """The scheme a packed checkpoint really uses: what "compressed-tensors" and "modelopt" leave as it was by habit."""
     packed = (method or "").startswith(("compressed", "modelopt"))
-    if packed and facts.experts and quant in ("awq", "int4"):
-        return f"{quant}-experts"
+    if packed and facts.experts and quant in ("awq", "int4", "w4a16"):
+        return f"{'int4' if quant == 'w4a16' else quant}-experts"
     if quant == "nvfp4" and facts.experts:
         return "nvfp4-experts"
     if quant == "nvfp4" and facts.recurrent:

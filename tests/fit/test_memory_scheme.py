@@ -15,7 +15,7 @@ from envcheck.fit.memory_scheme import release, scheme, transformers_scheme
         ("acme/Model-7B-AWQ", "awq_marlin", "awq"),
         ("acme/Model-7B-GPTQ-Int8", "gptq_marlin", "gptq-int8"),
         ("acme/Model-7B-GPTQ-Int4", "gptq", "gptq-int4"),
-        ("acme/Model-7B-W4A16-G128", "compressed-tensors", "int4"),
+        ("acme/Model-7B-W4A16-G128", "compressed-tensors", "w4a16"),
         ("acme/Model-7B-FP8-dynamic", "compressed-tensors", "fp8"),
         ("acme/Model-7B-NVFP4", "compressed-tensors", "nvfp4"),
         ("acme/Model-7B-NVFP4", "modelopt_mixed", "nvfp4"),
