@@ -270,7 +270,9 @@ def _unmet(host: Host, python: str, names: Sequence[str], serves: set[str]) -> l
 
 
 def _damage(python: str) -> list[str]:
-    """Files of installed packages that are not what their RECORD says."""
-    from envcheck.probes._record import damage
+    """Files of installed packages that are not what their RECORD says (existence and size: uv has just hashed them)."""
+    from envcheck.verify import verify
 
-    return [f"{d.package}: {d.count} files {d.kind}, for example {d.example}" for d in damage(python)]
+    found = verify(Host(target_python=python, level=1, ports=False), hashes=False).damage
+    broken = [d for d in found if d.kind not in ("foreign", "no_record")]
+    return [f"{d.package}: {d.count} files {d.kind}, for example {d.example}" for d in broken]
