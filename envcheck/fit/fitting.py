@@ -110,8 +110,7 @@ def _placings(model: ModelFacts, backend: str, quant: str, room: Room) -> Iterab
         return plan_llama.whole(found, room) if found else ()
     element = 4.0 if quant == "fp32" else 2.0
     if backend == "vllm":
-        checkpoint = _stored(model, quant)
-        return plan_vllm.parallel(VllmModel(facts=model, checkpoint=checkpoint, cache_bytes=element), room)
+        return plan_vllm.parallel(VllmModel(facts=model, quant=quant, cache_bytes=element), room)
     held = TransformersModel(facts=model, checkpoint=_stored(model, quant), element=element)
     return plan_transformers.loaded(held, room)
 
@@ -151,12 +150,17 @@ def _partial(
     return None
 
 
+@lru_cache(maxsize=1024)
+def _billions(model: ModelFacts) -> float:
+    return round(parameter_count(model) / 1e9, 3)
+
+
 def _blank(
     model: ModelFacts, backend: str, quant: str, context: int, concurrency: int, assumptions: tuple[str, ...]
 ) -> FitRow:
     return FitRow(
         model=model.name,
-        params_b=round(parameter_count(model) / 1e9, 3),
+        params_b=_billions(model),
         backend=backend,
         quant=quant,
         context=context,

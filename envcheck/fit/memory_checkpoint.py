@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import math
 import re
-from functools import lru_cache
+from collections import Counter
+from functools import cache, lru_cache
+from typing import Literal
 
 from envcheck.fit.memory_gguf_weights import GgufWeights
 from envcheck.fit.memory_types import element_bytes
@@ -100,17 +102,10 @@ def stored_bytes(facts: ModelFacts, quant: str) -> float | None:
 
     Layers for multi-token prediction stay in the file unless drafting is asked for.
     """
-    scheme = SCHEMES.get(quant.lower())
-    if scheme is None:
-        return None
-    return sum(_tensor_bytes(tensor, scheme) for tensor in tensors(facts) if tensor.part != "mtp")
+    return checkpoint_per_gpu(facts, quant, 1, 1)
 
 
-def _tensor_bytes(tensor: Tensor, scheme: Scheme) -> float:
-    bits = scheme.bits.get(tensor.part) if tensor.kind == "linear" else None
-    return tensor.elements * (scheme.rest if bits is None else bits / 8)
-
-
+@lru_cache(maxsize=1024)
 def largest_linear(facts: ModelFacts) -> int:
     """Elements of the largest linear layer of the stack (one expert counts by itself)."""
     return max((t.rows * t.cols for t in tensors(facts) if t.kind == "linear" and t.part in _STACK), default=0)
@@ -126,25 +121,63 @@ def _base(quant: str) -> str:
     return name
 
 
+_GGUF_ROLE = re.compile(r"blk\.(\d+)\.(?:(attn_v|attn_qkv|attn_output|ffn_down)\w*)?")
+
+
+class _Group(Record):
+    """Tensors of one layer that get the same type, added up."""
+
+    layer: int
+    """-1: outside the stack."""
+    role: str
+    """Part of the name that `llama_tensor_get_type` goes by, "f32" for what is never quantized."""
+    blocks: bool
+    """Rows divide into blocks of 256."""
+    elements: int
+
+
+@lru_cache(maxsize=1024)
+def _groups(facts: ModelFacts) -> tuple[_Group, ...]:
+    """The text model's tensors by layer and role; towers and drafting layers are files of their own, or left out."""
+    sums: Counter[tuple[int, str, bool]] = Counter()
+    for tensor in tensors(facts):
+        if tensor.part in ("vision", "mtp"):
+            continue
+        found = _GGUF_ROLE.match(tensor.name)
+        layer = int(found[1]) if found and int(found[1]) < facts.layer_count else -1
+        sums[layer, _role(tensor, found), tensor.cols % 256 == 0] += tensor.elements
+    return tuple(_Group(layer=i, role=r, blocks=b, elements=n) for (i, r, b), n in sums.items())
+
+
+def _role(tensor: Tensor, found: re.Match[str] | None) -> str:
+    if tensor.kind in ("vector", "plain") or tensor.part == "router":
+        return "f32"
+    if tensor.part in ("embedding", "lm_head"):
+        return tensor.part
+    if tensor.part == "experts" and not (found and found[2]):
+        return "experts"
+    return (found[2] if found else None) or "linear"
+
+
 @lru_cache(maxsize=4096)
 def gguf_weights(facts: ModelFacts, quant: str) -> GgufWeights | None:
     """Bytes by place of a GGUF file that `llama-quantize` would write; None for a type this table does not know."""
     base = _base(quant)
     if element_bytes(base) is None:
         return None
+    name = quant.upper()
+    usual, more = _role_bytes(name, base, facts.tied)
     embedding = output = total = 0.0
     layers = [0.0] * facts.layer_count
-    for tensor in tensors(facts):
-        if tensor.part in ("vision", "mtp"):
-            continue  # a file of its own (mmproj), and left out of the text model's file
-        size = tensor.elements * _gguf_element(tensor, facts, quant, base)
+    for group in _groups(facts):
+        table = more if group.layer >= 0 and _gets_more(name, group, facts.layer_count) else usual
+        size = group.elements * table[group.role, group.blocks]
         total += size
-        place = re.match(r"blk\.(\d+)\.", tensor.name)
-        if place and int(place[1]) < facts.layer_count:
-            layers[int(place[1])] += size
-        elif tensor.part == "embedding":
+        if group.layer >= 0:
+            layers[group.layer] += size
+        elif group.role == "embedding":
             embedding += size
-        elif tensor.part == "lm_head":
+        elif group.role == "lm_head":
             output += size
     other = total - embedding - output - sum(layers)
     held = embedding if facts.tied else output
@@ -153,29 +186,42 @@ def gguf_weights(facts: ModelFacts, quant: str) -> GgufWeights | None:
     )
 
 
-def _gguf_element(tensor: Tensor, facts: ModelFacts, quant: str, base: str) -> float:
-    """Bytes of one element: f32 for vectors and small tensors, else what `llama_tensor_get_type` chooses."""
-    if tensor.kind in ("vector", "plain") or tensor.part == "router":
-        return 4.0
-    kind = _gguf_type(tensor, facts, quant.upper(), base)
-    size = element_bytes(kind) or 2.0
-    if (kind.endswith("_k") or kind.startswith("iq")) and tensor.cols % 256:
-        # Rows that do not divide into blocks of 256 fall back to blocks of 32.
-        fallback = {"q2_k": "q4_0", "q3_k": "q4_0", "q4_k": "q5_0", "q5_k": "q5_1", "q6_k": "q8_0"}.get(kind, "iq4_nl")
-        return element_bytes(fallback) or size
-    return size
+_ROLES = ("embedding", "lm_head", "attn_v", "attn_qkv", "attn_output", "ffn_down", "experts", "linear")
+_RoleBytes = dict[tuple[str, bool], float]
 
 
-def _gguf_type(tensor: Tensor, facts: ModelFacts, quant: str, base: str) -> str:
+@cache
+def _role_bytes(quant: str, base: str, tied: bool) -> tuple[_RoleBytes, _RoleBytes]:
+    """Bytes of one element by role and whether rows divide by 256: as usual, and in layers that get more bits."""
+    tables: tuple[_RoleBytes, _RoleBytes] = ({}, {})
+    for table, more in zip(tables, (False, True), strict=True):
+        for role in _ROLES:
+            kind = _gguf_type(role, quant, base, tied, more)
+            table[role, True] = element_bytes(kind) or 2.0
+            table[role, False] = element_bytes(_narrow(kind)) or 2.0
+        table["f32", True] = table["f32", False] = 4.0
+    return tables
+
+
+def _narrow(kind: str) -> str:
+    """The type that rows fall back to which do not divide into blocks of 256."""
+    if kind.endswith("_k"):
+        return {"q2_k": "q4_0", "q3_k": "q4_0", "q4_k": "q5_0", "q5_k": "q5_1", "q6_k": "q8_0"}.get(kind, kind)
+    return "iq4_nl" if kind.startswith("iq") else kind
+
+
+def _gguf_type(role: str, quant: str, base: str, tied: bool, more: bool) -> str:
+    """What `llama_tensor_get_type` chooses."""
     if base in ("f32", "f16", "bf16"):
         return base
     if base == "mxfp4":
-        return "mxfp4" if tensor.part == "experts" else "q8_0"
-    if tensor.part == "lm_head" or (tensor.part == "embedding" and facts.tied):
+        return "mxfp4" if role in ("experts", "ffn_down") else "q8_0"
+    if role == "lm_head" or (role == "embedding" and tied):
         return "q8_0" if base == "q8_0" else "q5_k" if quant.startswith(("IQ1", "IQ2", "IQ3_XXS")) else "q6_k"
-    if tensor.part == "embedding":
+    if role == "embedding":
         return _embedding_type(quant, base)
-    return _mixed_type(tensor, facts, quant, base)
+    wide, where = _MORE.get(quant, {}).get(role, (base, "none"))
+    return wide if where == "all" or (more and where != "none") else base
 
 
 def _embedding_type(quant: str, base: str) -> str:
@@ -184,20 +230,11 @@ def _embedding_type(quant: str, base: str) -> str:
     return "iq3_s" if quant in ("IQ2_S", "IQ2_M", "IQ3_XXS") else base
 
 
-def _mixed_type(tensor: Tensor, facts: ModelFacts, quant: str, base: str) -> str:
-    """The k-quant mixtures: values and down projections get more bits, in some layers or in all."""
-    found = re.match(r"blk\.(\d+)\.(attn_v|attn_qkv|ffn_down\w*|attn_output)", tensor.name)
-    if not found or quant not in _MORE:
-        return base
-    layer, name = int(found[1]), found[2]
-    name = "ffn_down" if name.startswith("ffn_down") else name
-    rules = _MORE[quant]
-    wide, where = rules.get(name, (base, "none"))
+def _gets_more(quant: str, group: _Group, count: int) -> bool:
+    where = _MORE.get(quant, {}).get(group.role, ("", "none"))[1]
     if where == "some":
-        return wide if _uses_more_bits(layer, facts.layer_count) else base
-    if where == "first":
-        return wide if layer < facts.layer_count / 8 else base
-    return wide if where == "all" else base
+        return _uses_more_bits(group.layer, count)
+    return where == "first" and group.layer < count / 8
 
 
 _MORE: dict[str, dict[str, tuple[str, str]]] = {
@@ -221,6 +258,42 @@ def _uses_more_bits(layer: int, count: int) -> bool:
     return layer < count // 8 or layer >= 7 * count // 8 or (layer - count // 8) % 3 == 2
 
 
+class _Share(Record):
+    """Tensors that a scheme stores alike and that GPUs share alike, added up."""
+
+    part: str
+    linear: bool
+    divided: Literal["all", "heads", "none"]
+    """Over all GPUs of a group, over as many as there are key-value heads, or held in full by each."""
+    elements: int
+
+
+@lru_cache(maxsize=2048)
+def _shares(facts: ModelFacts, pipeline_parallel: int) -> tuple[_Share, ...]:
+    """The first pipeline stage's tensors."""
+    first = math.ceil(facts.layer_count / pipeline_parallel)
+    sums: Counter[tuple[str, bool, Literal["all", "heads", "none"]]] = Counter()
+    for tensor in tensors(facts):
+        if pipeline_parallel > 1:
+            found = _GGUF_ROLE.match(tensor.name)
+            if tensor.part == "lm_head" or (found and first <= int(found[1]) < facts.layer_count):
+                continue
+        sums[tensor.part, tensor.kind == "linear", _divided(tensor)] += tensor.elements
+    return tuple(_Share(part=p, linear=linear, divided=d, elements=n) for (p, linear, d), n in sums.items())
+
+
+def _divided(tensor: Tensor) -> Literal["all", "heads", "none"]:
+    if tensor.part == "vision":
+        return "all"
+    if tensor.kind in ("vector", "plain") or tensor.part in ("router", "norm", "position"):
+        return "none"
+    name = tensor.name
+    if ".attn_kv_a" in name or ".attn_q_a" in name or ".indexer" in name:
+        return "none"  # the compressed projections of MLA are computed on every GPU
+    return "heads" if ".attn_k." in name or ".attn_v." in name else "all"
+
+
+@lru_cache(maxsize=4096)
 def checkpoint_per_gpu(
     facts: ModelFacts,
     quant: str,
@@ -232,32 +305,17 @@ def checkpoint_per_gpu(
     """Bytes on the first GPU of a vLLM group: sharded linear layers and vocabulary, norms and surplus heads in full.
 
     `drafting` loads the layers for multi-token prediction too; without `head` the output layer is left out (embedding
-    models).
+    models). None for an unknown scheme.
     """
     scheme = SCHEMES.get(quant.lower())
     if scheme is None:
         return None
-    first = math.ceil(facts.layer_count / pipeline_parallel)
+    heads = facts.attention.kv_heads if facts.attention else tensor_parallel
+    copies = {"all": tensor_parallel, "heads": min(tensor_parallel, heads), "none": 1}
     total = 0.0
-    for tensor in tensors(facts):
-        place = re.match(r"blk\.(\d+)\.", tensor.name)
-        if place and first <= int(place[1]) < facts.layer_count:
+    for share in _shares(facts, pipeline_parallel):
+        if (share.part == "mtp" and not drafting) or (share.part == "lm_head" and not head):
             continue
-        if tensor.part == "lm_head" and (pipeline_parallel > 1 or not head):
-            continue
-        if tensor.part == "mtp" and not drafting:
-            continue
-        total += _tensor_bytes(tensor, scheme) / _shards(tensor, facts, tensor_parallel)
+        bits = scheme.bits.get(share.part) if share.linear else None
+        total += share.elements * (scheme.rest if bits is None else bits / 8) / copies[share.divided]
     return total
-
-
-def _shards(tensor: Tensor, facts: ModelFacts, tensor_parallel: int) -> int:
-    if tensor.part == "vision":
-        return tensor_parallel
-    if tensor.kind in ("vector", "plain") or tensor.part in ("router", "norm", "position"):
-        return 1
-    if re.search(r"\.attn_kv_a|\.attn_q_a|indexer", tensor.name):
-        return 1  # the compressed projections of MLA are computed on every GPU
-    if facts.attention and re.search(r"\.attn_[kv]\.", tensor.name):
-        return min(tensor_parallel, facts.attention.kv_heads)
-    return tensor_parallel

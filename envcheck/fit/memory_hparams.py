@@ -57,6 +57,8 @@ class Hparams(Record):
     """Widest feed-forward block that one token passes through at once."""
     caches: bool = True
     """Whether any layer caches keys and values."""
+    widest_cache: tuple[int, int] = (0, 0)
+    """Key and value widths of the layer that caches most per token."""
 
     @property
     def layer_count(self) -> int:
@@ -94,6 +96,7 @@ def from_header(header: dict[str, Any]) -> Hparams | None:
         blocks=blocks,
         ff_max=max(block.ff for block in blocks),
         caches=any(block.k_width for block in blocks),
+        widest_cache=_widest_cache(blocks),
         embd=embd,
         vocab=vocab,
         heads=max(heads),
@@ -109,6 +112,11 @@ def from_header(header: dict[str, Any]) -> Hparams | None:
         encoder=bool(known.get("encoder")),
         context_trained=header.get("n_ctx_train") or 0,
     )
+
+
+def _widest_cache(blocks: tuple[Block, ...]) -> tuple[int, int]:
+    full = [(block.k_width, block.v_width) for block in blocks if not block.windowed]
+    return max(full or [(block.k_width, block.v_width) for block in blocks], key=sum, default=(0, 0))
 
 
 def _blocks(header: dict[str, Any], known: dict[str, Any], heads: tuple[int, ...]) -> tuple[Block, ...]:
@@ -200,6 +208,7 @@ def from_facts(facts: ModelFacts, arch: str | None = None) -> Hparams:
         blocks=blocks,
         ff_max=max((block.ff for block in blocks), default=0),
         caches=any(block.k_width for block in blocks),
+        widest_cache=_widest_cache(blocks),
         embd=facts.hidden,
         vocab=facts.vocab,
         heads=max((block.heads for block in blocks), default=0),

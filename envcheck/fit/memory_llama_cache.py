@@ -7,6 +7,8 @@ f32), and ikawrakow/ik_llama.cpp `llama_kv_cache_init` for MLA.
 
 from __future__ import annotations
 
+from functools import cache
+
 from envcheck.fit.memory_hparams import Block, Hparams
 from envcheck.fit.memory_llama_settings import LlamaSettings
 from envcheck.fit.memory_types import element_bytes
@@ -66,6 +68,12 @@ def _latent_row(hparams: Hparams, settings: LlamaSettings, key: float, value: fl
     return row * value
 
 
+def row_bytes(widths: tuple[int, int], settings: LlamaSettings) -> float:
+    """Bytes of one cell of a layer with these key and value widths."""
+    return widths[0] * _bytes(settings.type_k) + widths[1] * _bytes(settings.type_v)
+
+
+@cache
 def _bytes(kind: str) -> float:
     size = element_bytes(kind)
     if size is None:
@@ -80,7 +88,7 @@ def state_bytes(hparams: Hparams, settings: LlamaSettings) -> tuple[float, ...]:
 
 
 class Totals(Record):
-    """Sums over all layers: the cache of a whole model without walking its layers each time."""
+    """Sums over some of the layers: their caches without walking them each time."""
 
     full: tuple[int, int]
     """Widths of keys and values of layers that attend to everything."""
@@ -94,26 +102,37 @@ class Totals(Record):
 
 
 def totals(hparams: Hparams) -> Totals:
-    """Sum the widths of a model's layers."""
-    full, windowed, latent = [0, 0], [0, 0], 0
-    for block in hparams.blocks:
-        if hparams.kv_rank and block.heads and block.k_width:
-            latent += hparams.kv_rank + hparams.rope_dim
-        kind = windowed if block.windowed and hparams.window else full
-        kind[0] += block.k_width
-        kind[1] += block.v_width
-    return Totals(
-        full=(full[0], full[1]),
-        windowed=(windowed[0], windowed[1]),
-        latent=latent,
-        window=hparams.window,
-        state=(hparams.state + hparams.conv_state) * sum(block.recurrent for block in hparams.blocks),
-        encoder=hparams.encoder,
-    )
+    """Sums over all layers."""
+    return tails(hparams)[-1]
+
+
+def tails(hparams: Hparams) -> tuple[Totals, ...]:
+    """Sums over the last n layers, for n from none to all."""
+    full, windowed, latent, state = [0, 0], [0, 0], 0, 0
+    found = []
+    for block in (None, *reversed(hparams.blocks)):
+        if block is not None:
+            kind = windowed if block.windowed and hparams.window else full
+            kind[0] += block.k_width
+            kind[1] += block.v_width
+            state += (hparams.state + hparams.conv_state) * block.recurrent
+            if hparams.kv_rank and block.heads and block.k_width:
+                latent += hparams.kv_rank + hparams.rope_dim
+        found.append(
+            Totals(
+                full=(full[0], full[1]),
+                windowed=(windowed[0], windowed[1]),
+                latent=latent,
+                window=hparams.window,
+                state=state,
+                encoder=hparams.encoder,
+            )
+        )
+    return tuple(found)
 
 
 def total_cache_bytes(sums: Totals, settings: LlamaSettings) -> float:
-    """Key-value bytes of the whole model; the same as the sum of `cache_bytes` for a file of today's layout."""
+    """Key-value bytes of the layers summed up; what `cache_bytes` gives for a file of today's layout."""
     if sums.encoder and not settings.encoder_cache:
         return 0.0
     key, value = _bytes(settings.type_k), _bytes(settings.type_v)
@@ -130,5 +149,5 @@ def total_cache_bytes(sums: Totals, settings: LlamaSettings) -> float:
 
 
 def total_state_bytes(sums: Totals, settings: LlamaSettings) -> float:
-    """Recurrent state of the whole model."""
+    """Recurrent state of the layers summed up."""
     return float(sums.state * STATE_BYTES * max(settings.sequences, 1))

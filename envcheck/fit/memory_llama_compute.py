@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from envcheck.fit.memory_gguf_weights import GgufWeights
 from envcheck.fit.memory_hparams import Hparams
-from envcheck.fit.memory_llama_cache import cache_bytes
+from envcheck.fit.memory_llama_cache import cache_bytes, row_bytes
 from envcheck.fit.memory_llama_settings import LlamaSettings
 from envcheck.schema.facts import Record
 
@@ -120,7 +120,9 @@ def _pipeline_inputs(hparams: Hparams, settings: LlamaSettings, ubatch: int) -> 
 
 def _host_layer_cache(hparams: Hparams, settings: LlamaSettings) -> float:
     """Keys and values of one layer whose cache is in host memory: copied over to be attended to."""
-    return max(cache_bytes(hparams, settings), default=0.0)
+    if hparams.kv_rank and settings.fork and settings.mla:
+        return max(cache_bytes(hparams, settings), default=0.0)
+    return row_bytes(hparams.widest_cache, settings) * settings.context
 
 
 def _expert_tensor(weights: GgufWeights) -> float:

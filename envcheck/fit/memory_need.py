@@ -92,24 +92,26 @@ def terms(need: Need, available: float) -> MemoryTerms:
     )
 
 
-def largest(holds: Callable[[int], bool], low: int, high: int, step: int, guess: int) -> int | None:
-    """The largest multiple of `step` from `low` to `high` that still holds, `holds` being monotone; None: not `low`.
+def largest(needed: Callable[[int], float], available: float, low: int, high: int, step: int) -> int | None:
+    """The largest multiple of `step` from `low` to `high` that needs no more than `available`; None: not even `low`.
 
-    Starts at `guess` and doubles its stride away from it, so a good guess costs few calls.
+    `needed` never falls. Starts where a straight line through both ends crosses, and doubles its stride away from
+    there, so a nearly straight need costs few calls.
     """
-    if not holds(low):
+    least, most = needed(low), needed(high)
+    if least > available:
         return None
-    if holds(high):
+    if most <= available:
         return high
     good, bad = low, high
-    place = min(max(guess // step * step, low), high)
+    place = (low + int((available - least) / (most - least) * (high - low))) // step * step
     stride = step
     while good + step < bad:
         if place <= good or place >= bad:
             place = (good + bad) // 2 // step * step
             if place <= good:
                 break
-        if holds(place):
+        if needed(place) <= available:
             good, place = place, place + stride
         else:
             bad, place = place, place - stride
@@ -120,21 +122,9 @@ def largest(holds: Callable[[int], bool], low: int, high: int, step: int, guess:
 def context_limit(placing: Placing, concurrency: int, trained: int) -> int | None:
     """The longest context that still fits, at most what the model was trained for (where that is known)."""
     cap = max(trained or 2**20, SMALLEST_CONTEXT)
-    guess = _line(lambda c: placing.need(c, concurrency).total, SMALLEST_CONTEXT, cap, placing.available)
-    return largest(
-        lambda c: placing.need(c, concurrency).total <= placing.available, SMALLEST_CONTEXT, cap, CONTEXT_STEP, guess
-    )
+    return largest(lambda c: placing.need(c, concurrency).total, placing.available, SMALLEST_CONTEXT, cap, CONTEXT_STEP)
 
 
 def concurrency_limit(placing: Placing, context: int) -> int | None:
     """The most sequences of `context` tokens that still fit."""
-    guess = _line(lambda n: placing.need(context, n).total, 1, MOST_CONCURRENT, placing.available)
-    return largest(lambda n: placing.need(context, n).total <= placing.available, 1, MOST_CONCURRENT, 1, guess)
-
-
-def _line(need: Callable[[int], float], low: int, high: int, available: float) -> int:
-    """Where a straight line through both ends crosses `available`."""
-    least, most = need(low), need(high)
-    if most <= least:
-        return high
-    return low + int((available - least) / (most - least) * (high - low))
+    return largest(lambda n: placing.need(context, n).total, placing.available, 1, MOST_CONCURRENT, 1)

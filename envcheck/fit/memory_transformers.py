@@ -10,8 +10,9 @@ older ones with them. Both are modelled, because a machine must hold the activat
 
 from __future__ import annotations
 
+from envcheck.fit.memory_shape import shape_of
 from envcheck.schema.facts import Record
-from envcheck.schema.model import Attention, LatentAttention, ModelFacts
+from envcheck.schema.model import ModelFacts
 
 LAST_LOGITS_ONLY = (4, 45)
 """First version whose `generate` asks for the logits of the last prompt token only."""
@@ -63,68 +64,37 @@ class TransformersMemory(Record):
         return self.weights + self.cache + self.state + self.activations + self.rest
 
 
-def cached_per_token(facts: ModelFacts) -> int:
-    """Elements that all layers cache for one token, windows not considered (MLA is cached expanded)."""
-    total = 0
-    for layer in facts.layers():
-        if isinstance(layer.attention, LatentAttention):
-            total += layer.attention.expanded_elements
-        elif isinstance(layer.attention, Attention) and layer.caches:
-            total += layer.attention.cached_elements
-    return total
-
-
 def cache_bytes(facts: ModelFacts, call: Generation) -> float:
     """Bytes of keys and values at the end of the call."""
     return _cached(facts, call, call.prompt + call.generated)
 
 
 def _cached(facts: ModelFacts, call: Generation, tokens: int) -> float:
-    total = 0
     windows = not call.version or call.version >= WINDOWED_CACHE
-    for layer in facts.layers():
-        attention = layer.attention
-        if isinstance(attention, LatentAttention):
-            total += tokens * attention.expanded_elements
-        elif isinstance(attention, Attention) and layer.caches:
-            kept = min(tokens, attention.window) if windows and attention.window else tokens
-            total += kept * attention.cached_elements
-    return total * call.element * call.batch
+    return shape_of(facts).cached(tokens, windows) * call.element * call.batch
 
 
 def state_bytes(facts: ModelFacts, call: Generation) -> float:
     """Bytes of recurrent state: the convolution's in the model's type, the rest in f32."""
-    layers = sum(layer.recurrent is not None for layer in facts.layers())
-    if facts.recurrent is None:
-        return 0.0
-    one = facts.recurrent.conv_elements * call.element + facts.recurrent.state_elements * 4
-    return float(layers * one * call.batch)
+    shape = shape_of(facts)
+    return float((shape.conv_state * call.element + shape.state * 4) * call.batch)
 
 
 def activation_bytes(facts: ModelFacts, call: Generation) -> float:
     """The widest moment of the prompt's pass: a feed-forward block, attention scores, or the logits."""
     tokens = call.prompt * call.batch
-    feed = tokens * call.element * (WIDE * _inner_width(facts) + HIDDEN * facts.hidden)
+    shape = shape_of(facts)
+    feed = tokens * call.element * (WIDE * shape.inner + HIDDEN * facts.hidden)
     moments = [feed]
     if not call.flash_attention:
-        heads = facts.attention.heads if facts.attention else 1
         # Scores and their softmax in f32 (`eager`), of every head over the whole prompt.
         moments.append(
-            call.batch * heads * call.prompt**2 * (call.element + 4) + tokens * 3 * facts.hidden * call.element
+            call.batch * shape.heads * call.prompt**2 * (call.element + 4) + tokens * 3 * facts.hidden * call.element
         )
     if call.version and call.version < LAST_LOGITS_ONLY:
         # Logits of every prompt token, and their copy in f32.
         moments.append(tokens * facts.vocab * (call.element + 4))
     return max(moments)
-
-
-def _inner_width(facts: ModelFacts) -> int:
-    """Inner width of the feed-forward block one token passes through."""
-    widest = max((layer.ffn for layer in facts.layers()), default=0)
-    if facts.experts:
-        routed = facts.experts.ffn * facts.experts.used + facts.experts.shared_ffn
-        return max(widest, routed)
-    return widest
 
 
 def rotary_bytes(facts: ModelFacts, call: Generation) -> float:

@@ -10,8 +10,9 @@ Source: vllm-project/vllm `vllm/v1/worker/gpu_worker.py` (`determine_available_m
 
 from __future__ import annotations
 
+from envcheck.fit.memory_shape import shape_of
 from envcheck.schema.facts import Record
-from envcheck.schema.model import Attention, ModelFacts
+from envcheck.schema.model import ModelFacts
 
 DEFAULT_UTILIZATION = 0.9
 DEFAULT_SEQUENCES = 256
@@ -52,34 +53,13 @@ def defaults(card_mib: float, tensor_parallel: int) -> VllmShape:
 def activation_bytes(facts: ModelFacts, shape: VllmShape) -> float:
     """Peak of the profiling run on one GPU: a feed-forward block over a full batch, and the sampler's logits.
 
-    Gate, up and product beside four hidden states; logits of every sequence in f32 with their sorted copy and
-    probabilities. Within a fifth on the seven public logs that print the peak and a batch size.
+    Gate, up and product beside four hidden states (fused experts keep theirs for every token and expert used); logits
+    of every sequence in f32 with their sorted copy and probabilities. Within a fifth on the seven public logs that
+    print the peak and a batch size.
     """
-    widest = max((layer.ffn for layer in facts.layers()), default=0)
-    if facts.experts:
-        # Fused experts keep their inner product for every token and expert used.
-        widest = max(widest, facts.experts.ffn * facts.experts.used + facts.experts.shared_ffn)
-    feed = shape.batched_tokens * shape.element * (3 * widest / shape.tensor_parallel + 4 * facts.hidden)
+    feed = shape.batched_tokens * shape.element * (3 * shape_of(facts).inner / shape.tensor_parallel + 4 * facts.hidden)
     sampler = shape.sequences * facts.vocab * 12
     return feed + sampler
-
-
-def replicated_bytes(facts: ModelFacts, tensor_parallel: int, element: float = 2) -> float:
-    """Bytes that every GPU of a tensor-parallel group holds in full beyond its part: norms, and key and value
-    projections once there are more GPUs than key-value heads."""
-    extra = 2.0 * facts.layer_count * facts.hidden * element * (1 - 1 / tensor_parallel)
-    attention = facts.attention
-    if isinstance(attention, Attention) and tensor_parallel > attention.kv_heads:
-        layers = sum(layer.caches for layer in facts.layers())
-        width = attention.kv_heads * (attention.key_dim + attention.value_width) * facts.hidden * element * layers
-        extra += width * (1 / attention.kv_heads - 1 / tensor_parallel)
-    return extra
-
-
-def weights_per_gpu(facts: ModelFacts, checkpoint: float, tensor_parallel: int, pipeline_parallel: int) -> float:
-    """Bytes of weights the first GPU holds: its part of the checkpoint and what is kept in full everywhere."""
-    part = checkpoint / tensor_parallel / pipeline_parallel
-    return part + replicated_bytes(facts, tensor_parallel) / pipeline_parallel
 
 
 def overhead_mib(tensor_parallel: int, graphs: bool = True) -> float:

