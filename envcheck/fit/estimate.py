@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from envcheck.fit import (
     estimate_transformers,
     estimate_vllm,
@@ -16,7 +18,7 @@ from envcheck.fit import (
     memory_llama,
     memory_llama_settings,
 )
-from envcheck.fit.memory_interval import interval
+from envcheck.fit.memory_interval import Situation, interval
 from envcheck.fit.memory_types import MIB
 
 Answer = dict[str, Any]
@@ -45,11 +47,23 @@ def _devices(request: dict[str, Any]) -> int:
     return min(used, len(listed)) if listed else used
 
 
-def _situation(settings: memory_llama_settings.LlamaSettings, hparams: memory_hparams.Hparams) -> str:
+def _situation(settings: memory_llama_settings.LlamaSettings, hparams: memory_hparams.Hparams) -> Situation:
     if settings.fork:
         return "llama.cpp fork"
     whole = not memory_llama.offload_of(hparams, settings).partial
     return "llama.cpp one GPU" if whole and settings.devices == 1 else "llama.cpp partial or several GPUs"
+
+
+def _with_limited_outputs(
+    hparams: memory_hparams.Hparams,
+    weights: memory_gguf_weights.GgufWeights,
+    settings: memory_llama_settings.LlamaSettings,
+) -> float | None:
+    """The total if this is a build that reserves few logits, where that cannot be told; MiB."""
+    if settings.build_known or not settings.output_first:
+        return None
+    few = msgspec.structs.replace(settings, limited_outputs=True)
+    return memory_llama.memory(hparams, weights, few).total / MIB
 
 
 def _llama(request: dict[str, Any]) -> Answer:
@@ -74,11 +88,13 @@ def _llama(request: dict[str, Any]) -> Answer:
     )
     try:
         found = memory_llama.memory(hparams, weights, settings)
+        other = _with_limited_outputs(hparams, weights, settings)
     except KeyError as error:
         return {"unknown": f"cache type {error.args[0]!r} is not known"}
-    low, high = interval(found.total / MIB, _situation(settings, hparams))
+    situation = _situation(settings, hparams)
     return {
-        "interval_mib": {"total_gpu": [low, high]},
+        "situation": situation,
+        "interval_mib": {"total_gpu": list(interval(found.total / MIB, situation, other))},
         "memory_mib": {
             "weights_gpu": found.weights / MIB,
             "kv_gpu": found.cache / MIB,

@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import msgspec
+
 from envcheck.fit.memory_checkpoint import checkpoint_per_gpu, gguf_weights, recipe
-from envcheck.fit.memory_interval import interval
+from envcheck.fit.memory_interval import Situation, interval
 from envcheck.fit.memory_scheme import release, scheme
 from envcheck.fit.memory_types import MIB
 from envcheck.fit.memory_vllm import DEFAULT_BATCHED_TOKENS
@@ -36,16 +38,33 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
     method = settings.get("quantization") or request.get("quant")
     kind = recipe(found.facts, scheme(name, method, settings.get("dtype")), method)
     started = _started(name, found.facts, kind, settings, request.get("engine_version"))
-    memory = _memory(
-        name, found.facts, kind, started, (request.get("given") or {}).get("kv_budget"), settings.get("ctx")
-    )
+    given = (request.get("given") or {}).get("kv_budget")
+    memory = _memory(name, found.facts, kind, started, given, settings.get("ctx"))
     if not memory:
         return {"unknown": f"the size of {found.facts.name} in {kind} is not known"}
-    situation = {"weights_gpu": "vllm weights", "kv_tokens": "vllm tokens", "kv_needed_for_max_len": "vllm tokens"}
+    other = _other(name, found.facts, kind, started, given, settings.get("ctx"))
+    situations = {key: _situation(key, found.facts, kind) for key in memory}
     return {
+        "situation": situations,
         "memory_mib": memory,
-        "interval_mib": {key: list(interval(value, situation[key])) for key, value in memory.items()},
+        "interval_mib": {key: list(interval(value, situations[key], other.get(key))) for key, value in memory.items()},
     }
+
+
+def _situation(key: str, facts: ModelFacts, kind: str) -> Situation:
+    if key == "weights_gpu":
+        return "vllm weights as published" if kind in ("bf16", "fp16", "fp32") else "vllm weights quantized"
+    plain = not facts.recurrent and not facts.local
+    return "vllm tokens of one kind of layer" if plain else "vllm tokens of a hybrid"
+
+
+def _other(
+    name: str, facts: ModelFacts, kind: str, started: Started, budget: float | None, context: int | None
+) -> dict[str, float]:
+    """The same with drafting off, where it was only supposed to be on."""
+    if not started.draft_tokens:
+        return {}
+    return _memory(name, facts, kind, msgspec.structs.replace(started, draft_tokens=0), budget, context)
 
 
 def _memory(

@@ -99,19 +99,23 @@ def _gguf(model: ModelFacts, quant: str) -> LlamaModel | None:
     return None if weights is None else plan_llama.ready(from_facts(model), weights, CURRENT_LLAMA)
 
 
-@lru_cache(maxsize=4096)
-def _stored(model: ModelFacts, quant: str) -> float:
-    return stored_bytes(model, quant) or 0.0
+def _held_by_transformers(model: ModelFacts, quant: str) -> TransformersModel:
+    return TransformersModel(
+        facts=model,
+        checkpoint=stored_bytes(model, quant) or 0.0,
+        element=4.0 if quant == "fp32" else 2.0,
+        quantized=quant not in commands.UNQUANTIZED,
+    )
 
 
 def _placings(model: ModelFacts, backend: str, quant: str, room: Room) -> Iterable[Chosen]:
     if backend in GGUF_BACKENDS:
         found = _gguf(model, quant)
         return plan_llama.whole(found, room) if found else ()
-    element = 4.0 if quant == "fp32" else 2.0
     if backend == "vllm":
+        element = 4.0 if quant == "fp32" else 2.0
         return plan_vllm.parallel(VllmModel(facts=model, quant=quant, cache_bytes=element), room)
-    held = TransformersModel(facts=model, checkpoint=_stored(model, quant), element=element)
+    held = _held_by_transformers(model, quant)
     return plan_transformers.loaded(held, room)
 
 
@@ -145,7 +149,7 @@ def _partial(
         found = _gguf(model, quant)
         return plan_llama.split(found, room, context, concurrency) if found else None
     if backend == "transformers":
-        held = TransformersModel(facts=model, checkpoint=_stored(model, quant))
+        held = _held_by_transformers(model, quant)
         return plan_transformers.offloaded(held, room, context, concurrency)
     return None
 

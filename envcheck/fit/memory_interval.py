@@ -4,8 +4,23 @@ from __future__ import annotations
 
 import tomllib
 from functools import cache
+from typing import Literal
 
 from envcheck.resources import folder
+
+Situation = Literal[
+    "llama.cpp one GPU",
+    "llama.cpp partial or several GPUs",
+    "llama.cpp fork",
+    "vllm weights as published",
+    "vllm weights quantized",
+    "vllm tokens of one kind of layer",
+    "vllm tokens of a hybrid",
+    "vllm start-up",
+    "transformers as published",
+    "transformers quantized",
+    "transformers with AutoAWQ",
+]
 
 
 @cache
@@ -16,7 +31,8 @@ def half_widths() -> dict[str, float]:
     return table
 
 
-def interval(value: float, situation: str) -> tuple[float, float]:
-    """The interval around `value` in a situation the table names."""
+def interval(value: float, situation: Situation, other: float | None = None) -> tuple[float, float]:
+    """The interval around `value`; `other`, its value under a setting that is not known, is covered too."""
     half = half_widths()[situation]
-    return value * (1 - half), value * (1 + half)
+    ends = (value, value if other is None else other)
+    return min(ends) * (1 - half), max(ends) * (1 + half)

@@ -45,6 +45,7 @@ class LlamaSettings(Record):
     full_window_cache: bool = False
     """`--swa-full`, or a build from before windowed caches."""
     output_first: bool = True
+    build_known: bool = True
     limited_outputs: bool = False
     """Logits are reserved for one token of each sequence, not for a whole ubatch."""
     latent_cache: bool = False
@@ -105,6 +106,7 @@ def from_log(
         unified=str(settings.get("kv_unified", "true")).lower() != "false",
         full_window_cache=foreign or not _windowed(settings, era, build, engine),
         output_first=_output_first(settings, era, build),
+        build_known=build is not None,
         limited_outputs=(build or 0) >= LIMITED_OUTPUTS_BUILD,
         latent_cache=build >= LATENT_CACHE_BUILD if build else era == "streams",
         encoder_cache=not (era == "streams" or (build or 0) >= ENCODER_WITHOUT_CACHE_BUILD),

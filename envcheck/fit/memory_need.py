@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from envcheck.fit.memory_interval import half_widths
+from envcheck.fit.memory_interval import Situation, half_widths
 from envcheck.schema.facts import Record
 from envcheck.schema.fit import Device, MemoryTerms, Status
 
@@ -46,7 +46,7 @@ class Placing(Protocol):
         ...
 
     @property
-    def situation(self) -> str:
+    def situation(self) -> Situation:
         """Which row of the interval table applies."""
         ...
 
@@ -62,7 +62,7 @@ def driver_context(device: Device) -> float:
     return DRIVER_CONTEXT_MIB.get(device.vendor, DRIVER_CONTEXT_MIB["nvidia"])
 
 
-def interval(need: Need, situation: str, devices: int) -> tuple[float, float]:
+def interval(need: Need, situation: Situation, devices: int) -> tuple[float, float]:
     """The range that covers nine of ten start-ups: the model's terms by the table, the driver's by its spread."""
     half = half_widths()[situation] * (need.total - need.overhead) + DRIVER_SPREAD_MIB * devices
     return max(need.total - half, 0.0), need.total + half

@@ -9,6 +9,7 @@ import msgspec
 
 from envcheck.fit.memory_gguf_weights import GgufWeights
 from envcheck.fit.memory_hparams import Hparams
+from envcheck.fit.memory_interval import Situation
 from envcheck.fit.memory_llama import offload_of
 from envcheck.fit.memory_llama_cache import Totals, tails, total_cache_bytes, total_state_bytes
 from envcheck.fit.memory_llama_compute import compute_bytes
@@ -43,7 +44,7 @@ class Whole(Record):
     available: float
 
     @property
-    def situation(self) -> str:
+    def situation(self) -> Situation:
         """Row of the interval table."""
         return "llama.cpp one GPU" if len(self.devices) < 2 else "llama.cpp partial or several GPUs"
 
@@ -78,7 +79,7 @@ class Split(Record):
     gpu_layers: int
 
     @property
-    def situation(self) -> str:
+    def situation(self) -> Situation:
         """Row of the interval table."""
         return "llama.cpp partial or several GPUs"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from envcheck.fit.memory_interval import Situation
 from envcheck.fit.memory_need import Need, driver_context
 from envcheck.fit.memory_transformers import REST, Generation, activation_bytes, cache_bytes, state_bytes
 from envcheck.fit.memory_types import MIB
@@ -24,6 +25,7 @@ class TransformersModel(Record):
     checkpoint: float
     """Bytes of the parameters as loaded."""
     element: float = 2
+    quantized: bool = False
 
 
 class Loaded(Record):
@@ -36,9 +38,9 @@ class Loaded(Record):
     """MiB of weights that Accelerate leaves in host memory."""
 
     @property
-    def situation(self) -> str:
+    def situation(self) -> Situation:
         """Row of the interval table."""
-        return "transformers"
+        return "transformers quantized" if self.model.quantized else "transformers as published"
 
     def need(self, context: int, concurrency: int) -> Need:
         """The peak of a batch of `concurrency` prompts that fill the context."""

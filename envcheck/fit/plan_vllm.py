@@ -9,6 +9,7 @@ import msgspec
 
 from envcheck.fit import memory_vllm_cache
 from envcheck.fit.memory_checkpoint import checkpoint_per_gpu, stored_bytes
+from envcheck.fit.memory_interval import Situation
 from envcheck.fit.memory_need import Need
 from envcheck.fit.memory_types import MIB
 from envcheck.fit.memory_vllm import (
@@ -51,9 +52,9 @@ class Parallel(Record):
     """Tokens in flight that windowed layers keep beside their window (`max_num_batched_tokens`)."""
 
     @property
-    def situation(self) -> str:
+    def situation(self) -> Situation:
         """Row of the interval table."""
-        return "vllm"
+        return "vllm start-up"
 
     @property
     def reserved(self) -> float | None:
