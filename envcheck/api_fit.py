@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import msgspec
 
 from envcheck.fit import fitting, memory_room, search
+from envcheck.fit.local_models import Stores
 from envcheck.schema.errors import InputError
 from envcheck.schema.facts import Record
 from envcheck.schema.fit import FitRow, Room
@@ -50,6 +52,15 @@ def fit_rows(question: Question, snapshot: Snapshot) -> tuple[FitRow, ...]:
     return tuple(rows)
 
 
+def _loading(one: ResolvedModel) -> tuple[str, ...]:
+    """The backends that load the files at hand; all of them for a model that is only named."""
+    if one.tensors and one.origin in ("gguf", "ollama"):
+        return tuple(name for name in fitting.BACKENDS if name in fitting.GGUF_BACKENDS)
+    if one.tensors:
+        return tuple(name for name in fitting.BACKENDS if name not in fitting.GGUF_BACKENDS)
+    return fitting.BACKENDS
+
+
 def _largest(question: Question, named: list[ModelFacts], room: Room) -> tuple[FitRow, ...]:
     from envcheck.fit.models import catalog
 
@@ -64,9 +75,15 @@ def _rows_of(one: ResolvedModel, question: Question, room: Room) -> list[FitRow]
         context = min(context, facts.max_context)
     quants = question.quants or ((one.quantization,) if one.quantization else ())
     rows = []
-    for backend in question.backends or fitting.BACKENDS:
+    for backend in question.backends or _loading(one):
         for quant in fitting.loadable(backend, quants):
-            if question.preset:
+            if one.tensors and one.origin != "catalog":
+                rows.append(
+                    fitting.fit(
+                        facts, backend, quant, context, question.concurrency, room, one.assumptions, one.tensors
+                    )
+                )
+            elif question.preset:
                 rows.append(search.preset(question.preset, facts, backend, quant, room).row)
             else:
                 rows.append(fitting.fit(facts, backend, quant, context, question.concurrency, room, one.assumptions))
@@ -75,11 +92,11 @@ def _rows_of(one: ResolvedModel, question: Question, room: Room) -> list[FitRow]
     return rows
 
 
-def resolved(name: str) -> ResolvedModel:
-    """The one model a name means. Raises InputError where there is none or more than one."""
-    from envcheck.fit.models import find
+def resolved(name: str, stores: Stores | None = None) -> ResolvedModel:
+    """The one model a name means, called as it was asked for. Raises InputError where that is none or several."""
+    from envcheck.fit.local_models import resolve
 
-    found = find(name)
+    found = resolve(name, stores)
     if isinstance(found, Ambiguous):
         some = ", ".join(found.candidates[:6])
         raise InputError(f"{name!r} names several models ({some}): name one of them.")
@@ -87,7 +104,20 @@ def resolved(name: str) -> ResolvedModel:
         raise InputError(
             f"{name!r} is not a known model ({found.why}): give a catalog name, a size, a file or a folder."
         )
-    return found
+    return msgspec.structs.replace(found, facts=_called(found))
+
+
+def _called(found: ResolvedModel) -> ModelFacts:
+    """The facts under the name that was asked for, where that is a published variant; a size means the chat variant."""
+    facts = found.facts
+    if found.origin in ("gguf", "safetensors", "config"):
+        return msgspec.structs.replace(facts, repo=found.asked)
+    asked = found.asked.lower().rpartition("/")[2]
+    for variant in facts.variants:
+        chat = found.origin == "size" and re.search(r"(?i)instruct|chat|-it$", variant)
+        if variant.lower().rpartition("/")[2] == asked or chat:
+            return msgspec.structs.replace(facts, repo=variant, name=variant.rpartition("/")[2])
+    return facts
 
 
 def limited(room: Room, gpus: int | None) -> Room:

@@ -14,7 +14,8 @@ UNQUANTIZED = frozenset({"bf16", "fp16", "fp32"})
 
 def llama(facts: ModelFacts, quant: str, context: int, concurrency: int, gpu_layers: int) -> str:
     """`llama-server` with one slot per sequence."""
-    words = ["llama-server", "-m", f"{facts.name}-{quant}.gguf", "-c", str(context * concurrency)]
+    own = facts.repo if (facts.repo or "").lower().endswith(".gguf") else None
+    words = ["llama-server", "-m", own or f"{facts.name}-{quant}.gguf", "-c", str(context * concurrency)]
     words += ["-np", str(concurrency), "-ngl", str(gpu_layers), "-fa", "on"]
     return shlex.join(words)
 

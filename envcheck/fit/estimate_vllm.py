@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from envcheck.fit.memory_checkpoint import checkpoint_per_gpu, gguf_weights, recipe
+from envcheck.fit.memory_checkpoint import checkpoint_per_gpu, gguf_weights
 from envcheck.fit.memory_interval import Situation, interval
 from envcheck.fit.memory_scheme import release, scheme
 from envcheck.fit.memory_types import MIB
@@ -36,7 +36,7 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
         return {"unknown": f"{name!r} is not a model of the catalog"}
     settings = request.get("settings") or {}
     method = settings.get("quantization") or request.get("quant")
-    kind = recipe(found.facts, scheme(name, method, settings.get("dtype")), method)
+    kind = scheme(name, method, settings.get("dtype"))
     started = _started(name, found.facts, kind, settings, request.get("engine_version"))
     given = (request.get("given") or {}).get("kv_budget")
     memory = _memory(name, found.facts, kind, started, given, settings.get("ctx"))

@@ -8,18 +8,18 @@ from functools import lru_cache
 import msgspec
 
 from envcheck.fit import commands, memory_room, plan_llama, plan_transformers, plan_vllm
-from envcheck.fit.memory_checkpoint import gguf_weights, known_quant, stored_bytes
+from envcheck.fit.memory_checkpoint import gguf_weights, known_quant, stored_bytes, weights_of_file
 from envcheck.fit.memory_hparams import from_facts
 from envcheck.fit.memory_llama_settings import LlamaSettings
 from envcheck.fit.memory_need import Need, Placing, concurrency_limit, context_limit, interval, terms, verdict
 from envcheck.fit.plan_llama import LlamaModel, Split, Whole
-from envcheck.fit.plan_transformers import Loaded, TransformersModel
+from envcheck.fit.plan_transformers import Spread, TransformersModel
 from envcheck.fit.plan_vllm import Parallel, VllmModel
 from envcheck.fit.tensors import parameter_count
 from envcheck.schema.errors import InputError
 from envcheck.schema.facts import Record
 from envcheck.schema.fit import FitRow, Room, Status
-from envcheck.schema.model import ModelFacts
+from envcheck.schema.model import ModelFacts, StoredTensor
 from envcheck.schema.snapshot import Snapshot
 
 BACKENDS = ("llama.cpp", "ollama", "vllm", "transformers")
@@ -28,7 +28,8 @@ GGUF_BACKENDS = frozenset({"llama.cpp", "ollama"})
 CURRENT_LLAMA = LlamaSettings(context=0, flash_attention=True, latent_cache=True, limited_outputs=True)
 """Today's llama.cpp: flash attention where the backend can, windows cached apart, logits for one row per sequence."""
 
-Chosen = Whole | Split | Parallel | Loaded
+Loaded = LlamaModel | VllmModel | TransformersModel
+Chosen = Whole | Split | Parallel | Spread
 
 
 class Choice(Record):
@@ -49,8 +50,9 @@ def fit(
     concurrency: int,
     machine: Snapshot | Room,
     assumptions: tuple[str, ...] = (),
+    tensors: tuple[StoredTensor, ...] = (),
 ) -> FitRow:
-    """Judge one model × backend × quantization on one machine.
+    """Judge one model × backend × quantization on one machine; `tensors` are the very file's, where one was read.
 
     `quant` None is the backend's usual one (Q4_K_M for GGUF, bf16 else). Raises InputError for an unknown backend or
     quantization, for a context beyond what the model was trained for, and for counts below one.
@@ -59,10 +61,11 @@ def fit(
     wanted = quant or DEFAULT_QUANT.get(backend, "bf16")
     _refuse(model, backend, wanted, context, concurrency)
     blank = _blank(model, backend, wanted, context, concurrency, assumptions + room.assumptions)
-    reason = _unknown(model, backend, wanted, room)
-    if reason:
+    loaded = _loaded(model, backend, wanted, tensors)
+    reason = room.gpus_unknown or (loaded if isinstance(loaded, str) else None)
+    if reason is not None or isinstance(loaded, str):
         return msgspec.structs.replace(blank, why=f"unknown: {reason}")
-    choice = _choose(model, backend, wanted, context, concurrency, room)
+    choice = _choose(loaded, context, concurrency, room)
     if choice is None:
         return msgspec.structs.replace(blank, why="unknown: neither a GPU nor the size of host memory is known")
     return _row(blank, choice, model)
@@ -82,15 +85,20 @@ def _refuse(model: ModelFacts, backend: str, quant: str, context: int, concurren
         raise InputError(f"{backend} does not load {quant!r}: name {kind}.")
 
 
-def _unknown(model: ModelFacts, backend: str, quant: str, room: Room) -> str | None:
-    """Why no row can be computed; None when it can."""
-    if room.gpus_unknown is not None:
-        return room.gpus_unknown
-    if backend in GGUF_BACKENDS and _gguf(model, quant) is None:
-        return f"the layout of {model.architecture} in a GGUF file is not known"
-    if backend not in GGUF_BACKENDS and stored_bytes(model, quant) is None:
+def _loaded(model: ModelFacts, backend: str, quant: str, tensors: tuple[StoredTensor, ...]) -> Loaded | str:
+    """The model as a backend holds it, or why its size is not known."""
+    if backend in GGUF_BACKENDS:
+        found = _gguf_of_file(model, tensors) if tensors else _gguf(model, quant)
+        return found or f"the layout of {model.architecture} in a GGUF file is not known"
+    stored = float(sum(tensor.nbytes for tensor in tensors)) if tensors else stored_bytes(model, quant)
+    if stored is None:
         return f"the size of {model.architecture} in {quant} is not known"
-    return None
+    element = 4.0 if quant == "fp32" else 2.0
+    if backend == "vllm":
+        return VllmModel(facts=model, quant=quant, stored=stored if tensors else None, cache_bytes=element)
+    return TransformersModel(
+        facts=model, checkpoint=stored, element=element, quantized=quant not in commands.UNQUANTIZED
+    )
 
 
 @lru_cache(maxsize=4096)
@@ -99,38 +107,30 @@ def _gguf(model: ModelFacts, quant: str) -> LlamaModel | None:
     return None if weights is None else plan_llama.ready(from_facts(model), weights, CURRENT_LLAMA)
 
 
-def _held_by_transformers(model: ModelFacts, quant: str) -> TransformersModel:
-    return TransformersModel(
-        facts=model,
-        checkpoint=stored_bytes(model, quant) or 0.0,
-        element=4.0 if quant == "fp32" else 2.0,
-        quantized=quant not in commands.UNQUANTIZED,
-    )
+def _gguf_of_file(model: ModelFacts, tensors: tuple[StoredTensor, ...]) -> LlamaModel:
+    return plan_llama.ready(from_facts(model), weights_of_file(tensors, model.layer_count), CURRENT_LLAMA)
 
 
-def _placings(model: ModelFacts, backend: str, quant: str, room: Room) -> Iterable[Chosen]:
-    if backend in GGUF_BACKENDS:
-        found = _gguf(model, quant)
-        return plan_llama.whole(found, room) if found else ()
-    if backend == "vllm":
-        element = 4.0 if quant == "fp32" else 2.0
-        return plan_vllm.parallel(VllmModel(facts=model, quant=quant, cache_bytes=element), room)
-    held = _held_by_transformers(model, quant)
-    return plan_transformers.loaded(held, room)
+def _placings(loaded: Loaded, room: Room) -> Iterable[Chosen]:
+    if isinstance(loaded, LlamaModel):
+        return plan_llama.whole(loaded, room)
+    if isinstance(loaded, VllmModel):
+        return plan_vllm.parallel(loaded, room)
+    return plan_transformers.placings(loaded, room)
 
 
-def _choose(model: ModelFacts, backend: str, quant: str, context: int, concurrency: int, room: Room) -> Choice | None:
+def _choose(loaded: Loaded, context: int, concurrency: int, room: Room) -> Choice | None:
     """The first placing that fits, else the first that is tight, else one with a part on the host, else the last."""
     best: Choice | None = None
-    for placing in _placings(model, backend, quant, room):
+    for placing in _placings(loaded, room):
         choice = _held(placing, context, concurrency)
         if choice.status == "fits":
             return choice
-        if best is None or choice.status == "tight" != best.status or best.status == "no":
-            best = choice if best is None or best.status == "no" else best
+        if best is None or best.status == "no":
+            best = choice
     if best is None or best.status != "no":
         return best
-    partial = _partial(model, backend, quant, context, concurrency, room)
+    partial = _partial(loaded, context, concurrency, room)
     if partial is None:
         return best
     return msgspec.structs.replace(_held(partial, context, concurrency), status="offload")
@@ -142,15 +142,11 @@ def _held(placing: Chosen, context: int, concurrency: int) -> Choice:
     return Choice(placing=placing, need=need, status=verdict(need, placing.available, high), low=low, high=high)
 
 
-def _partial(
-    model: ModelFacts, backend: str, quant: str, context: int, concurrency: int, room: Room
-) -> Split | Loaded | None:
-    if backend in GGUF_BACKENDS:
-        found = _gguf(model, quant)
-        return plan_llama.split(found, room, context, concurrency) if found else None
-    if backend == "transformers":
-        held = _held_by_transformers(model, quant)
-        return plan_transformers.offloaded(held, room, context, concurrency)
+def _partial(loaded: Loaded, context: int, concurrency: int, room: Room) -> Split | Spread | None:
+    if isinstance(loaded, LlamaModel):
+        return plan_llama.split(loaded, room, context, concurrency)
+    if isinstance(loaded, TransformersModel):
+        return plan_transformers.offloaded(loaded, room, context, concurrency)
     return None
 
 

@@ -28,7 +28,7 @@ class TransformersModel(Record):
     quantized: bool = False
 
 
-class Loaded(Record):
+class Spread(Record):
     """Layers over GPUs one after the other (`device_map="auto"`), or all in host memory (no devices)."""
 
     model: TransformersModel
@@ -58,7 +58,7 @@ class Loaded(Record):
         )
 
 
-def loaded(model: TransformersModel, room: Room) -> Iterator[Loaded]:
+def placings(model: TransformersModel, room: Room) -> Iterator[Spread]:
     """One GPU, then two, … all of them; host memory where there is no GPU."""
     by_room = sorted(room.devices, key=lambda device: -device.available_mib)
     for count in range(1, len(by_room) + 1):
@@ -67,19 +67,19 @@ def loaded(model: TransformersModel, room: Room) -> Iterator[Loaded]:
             available = max(device.available_mib for device in used)
         else:
             available = sum(device.available_mib for device in used)
-        yield Loaded(model=model, devices=used, available=available)
+        yield Spread(model=model, devices=used, available=available)
     if not by_room and room.ram_mib is not None:
-        yield Loaded(model=model, devices=(), available=room.ram_mib)
+        yield Spread(model=model, devices=(), available=room.ram_mib)
 
 
-def offloaded(model: TransformersModel, room: Room, context: int, concurrency: int) -> Loaded | None:
+def offloaded(model: TransformersModel, room: Room, context: int, concurrency: int) -> Spread | None:
     """As many weights on GPUs as fit beside cache and activations, the rest in host memory; None if that is small."""
     if not room.devices or room.shares_ram or room.ram_mib is None:
         return None
     devices = tuple(room.devices)
     available = sum(device.available_mib for device in devices)
-    everything = Loaded(model=model, devices=devices, available=available).need(context, concurrency)
+    everything = Spread(model=model, devices=devices, available=available).need(context, concurrency)
     excess = everything.total - available
     if excess <= 0 or excess > everything.weights or excess + PROCESS_MIB > room.ram_mib:
         return None
-    return Loaded(model=model, devices=devices, available=available, on_host=excess)
+    return Spread(model=model, devices=devices, available=available, on_host=excess)

@@ -32,6 +32,8 @@ class VllmModel(Record):
 
     facts: ModelFacts
     quant: str
+    stored: float | None = None
+    """Bytes of the very files, where they were read."""
     cache_bytes: float = 2
 
 
@@ -102,6 +104,8 @@ def _placed(model: VllmModel, devices: tuple[Device, ...], tensor: int, pipeline
     started = Started(max_length=1, tensor_parallel=tensor, cache_bytes=model.cache_bytes)
     pool = _pool(facts, started)
     weights = checkpoint_per_gpu(facts, model.quant, tensor, pipeline) or 0.0
+    if model.stored is not None:
+        weights = model.stored / count
     fixed = Need(
         weights=weights * count / MIB,
         kv=0.0,
@@ -133,7 +137,7 @@ def _on_processor(model: VllmModel, room: Room) -> Parallel:
         utilization=0.0,
         available=room.ram_mib or 0.0,
         fixed=Need(
-            weights=(stored_bytes(model.facts, model.quant) or 0.0) / MIB,
+            weights=(model.stored or stored_bytes(model.facts, model.quant) or 0.0) / MIB,
             kv=0.0,
             recurrent_state=0.0,
             compute=activation_bytes(model.facts, shape) / MIB,
