@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
+from datetime import date, timedelta
 from typing import Literal
 
 import msgspec
@@ -21,6 +22,7 @@ from envcheck.schema.snapshot import Snapshot
 from envcheck.schema.verdict import CHAIN, BackendState, Intent, Judgement, Remedy, Verdict
 
 MACHINE = "machine"
+STALE_AFTER_DAYS = 180
 
 
 def evaluate(
@@ -56,9 +58,33 @@ def evaluate(
             own = _with_way_out(own, _older_release(matrix, scene, older)) if older else own
         states[matrix.backend.name] = state_of(matrix, scene, own, machine, older)
         verdicts += own
-    verdicts += unused_waivers(project, verdicts)
+    verdicts += [*unused_waivers(project, verdicts), *stale_rows(verdicts, day)]
     ordered = tuple(sorted(verdicts, key=lambda v: (CHAIN.index(v.link), v.backend != MACHINE)))
     return Judgement(worst=worst(ordered), backends=states, verdicts=ordered)
+
+
+def stale_rows(verdicts: Sequence[Verdict], today: str) -> list[Verdict]:
+    """One remark where verdicts rest on rows that nobody has compared with their sources for too long."""
+    limit = (date.fromisoformat(today) - timedelta(days=STALE_AFTER_DAYS)).isoformat()
+    old = sorted((v for v in verdicts if v.checked and v.checked < limit), key=lambda v: v.checked)
+    if not old:
+        return []
+    return [
+        Verdict(
+            id="machine.matrix.age",
+            backend=MACHINE,
+            title="Age of the requirements",
+            status="warning",
+            severity="info",
+            says=f"{len(old)} verdicts rest on facts last compared with their source more than {STALE_AFTER_DAYS} days "
+            f"ago, the oldest on {old[0].checked}: a newer envcheck may know better.",
+            expected=f"checked since {limit}",
+            actual=old[0].checked,
+            source=old[0].source,
+            checked=old[0].checked,
+            remedy=Remedy(says="Update envcheck.", commands=("pip install --upgrade llm-envcheck",)),
+        )
+    ]
 
 
 def worst(verdicts: Iterable[Verdict]) -> Literal["met", "warning", "not_met", "unknown"]:

@@ -13,7 +13,7 @@ from envcheck.judge import tables
 from envcheck.judge.joined_facts import (
     backend_version,
     dtype_floor,
-    gfx_of,
+    gfx_targets,
     installed_torch,
     intent_field,
     quantization_floor,
@@ -31,6 +31,7 @@ from envcheck.judge.joined_facts import (
 )
 from envcheck.judge.operators import AnyFact, DriverStack, Kind, PerGpu
 from envcheck.judge.scene import Scene
+from envcheck.judge.silicon import capability_of, gfx_of
 from envcheck.judge.wheels import accelerator, wheel_facts
 from envcheck.schema.facts import Absent, Known, Unknown, text_of, value_of
 from envcheck.schema.snapshot import Gpu
@@ -66,14 +67,14 @@ def kind_of(path: str) -> Kind | None:
 # --- GPUs ------------------------------------------------------------------------------------------------------------
 
 
-def _per_gpu(field: str, vendor: str | None = None) -> Reader:
+def _per_gpu(field: Callable[[Gpu], AnyFact], vendor: str | None = None) -> Reader:
     def of(scene: Scene) -> AnyFact | PerGpu:
         fact: Any = getattr(scene.snapshot, vendor).gpus if vendor else scene.snapshot.gpus
         if not isinstance(fact, Known):
             return fact  # type: ignore[no-any-return]
         if not fact.value:
             return Absent(source=fact.source)
-        return PerGpu(items=tuple((label(gpu), getattr(gpu, field)) for gpu in fact.value))
+        return PerGpu(items=tuple((label(gpu), field(gpu)) for gpu in fact.value))
 
     return of
 
@@ -206,11 +207,11 @@ VOCABULARY: dict[str, Path] = {
     "disk.target_free_mib": Path("number", lambda scene: scene.snapshot.disk.free_mib("target")),
     "disk.models_free_mib": Path("number", lambda scene: scene.snapshot.disk.free_mib("models")),
     "gpu.count": Path("number", _gpu_count),
-    "gpu.memory_total_mib": Path("number", _per_gpu("memory_total_mib"), per_gpu=True),
-    "gpu.memory_free_mib": Path("number", _per_gpu("memory_free_mib"), per_gpu=True),
-    "gpu.compute_capability": Path("version", _per_gpu("compute_capability", "nvidia"), per_gpu=True),
-    "gpu.gfx": Path("text", _per_gpu("gfx", "amd"), per_gpu=True),
-    "gpu.ecc_uncorrected": Path("number", _per_gpu("ecc_uncorrected", "nvidia"), per_gpu=True),
+    "gpu.memory_total_mib": Path("number", _per_gpu(lambda gpu: gpu.memory_total_mib), per_gpu=True),
+    "gpu.memory_free_mib": Path("number", _per_gpu(lambda gpu: gpu.memory_free_mib), per_gpu=True),
+    "gpu.compute_capability": Path("version", _per_gpu(capability_of, "nvidia"), per_gpu=True),
+    "gpu.gfx": Path("text", _per_gpu(gfx_of, "amd"), per_gpu=True),
+    "gpu.ecc_uncorrected": Path("number", _per_gpu(lambda gpu: gpu.ecc_uncorrected, "nvidia"), per_gpu=True),
     "nvidia.driver": Path("version", _driver),
     "nvidia.cuda_driver": Path("version", _field("nvidia", "cuda_driver")),
     "nvidia.state": Path("text", _nvidia_state),
@@ -250,8 +251,8 @@ VOCABULARY: dict[str, Path] = {
     "release.min_compute_capability": Path("version", release_field("min_compute_capability")),
     "release.cuda": Path("version", release_cuda),
     "release.arches": Path("kernels", release_arches),
-    "rocm.ollama": Path("kernels", gfx_of("ollama")),
-    "rocm.vllm": Path("kernels", gfx_of("vllm")),
+    "rocm.ollama": Path("kernels", gfx_targets("ollama")),
+    "rocm.vllm": Path("kernels", gfx_targets("vllm")),
     "intent.quantization": Path("text", intent_field("quantization")),
     "intent.model": Path("text", intent_field("model")),
     "kernels.quantization_floor": Path("version", quantization_floor),

@@ -204,7 +204,7 @@ def dtype_floor(method: str) -> Reader:
     return of
 
 
-def gfx_of(consumer: str) -> Reader:
+def gfx_targets(consumer: str) -> Reader:
     def of(scene: Scene) -> AnyFact:
         os = "windows" if value_of(scene.snapshot.os.family) == "windows" else "linux"
         row = tables.gfx_list(consumer, os)

@@ -12,6 +12,7 @@ from itertools import combinations
 from typing import Any, Literal
 
 from envcheck.judge import rows, versions
+from envcheck.judge.evaluate import STALE_AFTER_DAYS
 from envcheck.judge.facts_of import VOCABULARY, kind_of
 from envcheck.judge.operators import ACCEPTS
 from envcheck.judge.row_verdicts import HOLE, OWN_HOLES
@@ -19,8 +20,6 @@ from envcheck.schema.causes import CAUSES
 from envcheck.schema.facts import Record
 from envcheck.schema.requirement import BackendMatrix, Condition, Operator, Requirement, Sourced
 from envcheck.schema.tables import Distros, Drivers, Kernels, Packages, Rocm, TorchWheels, Variables
-
-STALE_AFTER_DAYS = 180
 
 TABLES: dict[str, type[Record]] = {
     "torch_wheels": TorchWheels,

@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import Literal
 
 from envcheck.judge import tables, versions
+from envcheck.judge.silicon import capability_of, gfx_of
 from envcheck.schema.facts import Known, Record, value_of
 from envcheck.schema.plan import Rejected
 from envcheck.schema.snapshot import Snapshot
@@ -88,8 +89,8 @@ def wheel_facts(snapshot: Snapshot) -> WheelFacts:
         cuda_driver=value_of(nvidia.cuda_driver),
         driver_absent=not isinstance(nvidia.cuda_driver, Known) and type(nvidia.driver).__name__ == "Absent",
         windows_driver=None if family is None else family == "windows" or value_of(wsl) is True,
-        capabilities=tuple(value_of(g.compute_capability) for g in value_of(nvidia.gpus) or ()),
-        gfx=tuple(value_of(g.gfx) for g in value_of(snapshot.amd.gpus) or ()),
+        capabilities=tuple(value_of(capability_of(g)) for g in value_of(nvidia.gpus) or ()),
+        gfx=tuple(value_of(gfx_of(g)) for g in value_of(snapshot.amd.gpus) or ()),
     )
 
 

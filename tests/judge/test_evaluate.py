@@ -15,7 +15,7 @@ from envcheck.schema.errors import InputError
 from envcheck.schema.facts import NOT_READ
 from envcheck.schema.snapshot import Snapshot
 from envcheck.schema.verdict import Intent, Judgement, Status, Verdict
-from tests.judge.machines import machine
+from tests.judge.machines import known, machine, nvidia_gpu
 
 DAY = "2026-11-21"
 
@@ -218,6 +218,21 @@ def test_packages_that_nobody_listed_do_not_make_a_backend_unknown() -> None:
     judgement = judged(machine(**GOOD | {"packages": None}), "vllm")
     assert judgement.backends["vllm"].status == "ready_after_install"
     assert judgement.worst == "unknown"
+
+
+@pytest.mark.parametrize(("today", "told"), [("2026-11-21", False), ("2027-05-20", False), ("2027-05-21", True)])
+def test_facts_that_nobody_checked_for_half_a_year_are_told(today: str, told: bool) -> None:
+    judgement = evaluate(machine(**GOOD), Intent(), ("ollama",), today=today)
+    assert (status(judgement, "machine.matrix.age") == "warning") is told
+    assert judgement.worst == "met"
+
+
+def test_a_gpu_known_by_name_alone_is_looked_up() -> None:
+    snapshot = machine(**GOOD | {"capabilities": (None,)})
+    assert status(judged(snapshot, "vllm"), "vllm.gpu.compute_capability") == "unknown"
+    gpu = nvidia_gpu(None, name="NVIDIA GeForce GTX 1080 Ti")
+    named = msgspec.structs.replace(snapshot, nvidia=msgspec.structs.replace(snapshot.nvidia, gpus=known((gpu,))))
+    assert status(judged(named, "vllm"), "vllm.gpu.compute_capability") == "not_met"
 
 
 def test_not_read_is_the_default_everywhere() -> None:
