@@ -67,7 +67,7 @@ def _deployment(subject: Subject, backends: list[str], chosen: dict[str, FitRow]
         command_line(["envcheck", "validate", "--backend", name, "--format", "json", "-o", f"validate-{name}.json"])
         for name in backends
     )
-    says = "Then send it the five fixed workloads. The answer says on which device the layers ran."
+    says = "Send each backend the fixed workloads (under Metrics); the answer says on which device the layers ran."
     blocks.append(Commands(says=says, lines=probes))
     blocks.append(
         Paragraph(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from envcheck.schema.describe import backend_title, listed
 from envcheck.schema.fit import FitRow
@@ -14,6 +14,10 @@ from envcheck.schema.verdict import CHAIN, Judgement, Remedy, Verdict
 _WEIGHT = {"blocker": 0, "warning": 1, "info": 2}
 _RISK = {"safe": 0, "restart": 1, "risky": 2}
 _ALL_BACKENDS = 1_000
+RELEASE = "backend.release"
+"""End of the id of the verdict that an older release than the newest is the one that runs here."""
+INSTALLED = "backend.installed"
+"""End of the id of the verdict that the backend is installed."""
 
 
 def check_document(snapshot: Snapshot, judgement: Judgement, fits: Sequence[FitRow] = ()) -> CheckDocument:
@@ -41,17 +45,42 @@ def first_action(judgement: Judgement) -> Action | None:
 def actions(judgement: Judgement) -> tuple[Action, ...]:
     """Every remedy once, most useful first.
 
-    What blocks comes before what warns. Where a backend can run after safe steps, safe steps come first; where none
-    can, what helps the most backends does (the machine concerns all). Then the earlier link of the chain. One remedy
-    that several verdicts share is one action.
+    A remedy that cannot get its backend to run is left out (`_helps`). What blocks comes before what warns. Where a
+    backend can run after safe steps, safe steps come first; where none can, what helps the most backends does (the
+    machine concerns all). Then the earlier link of the chain. One remedy that several verdicts share is one action.
     """
     groups: dict[tuple[str, tuple[str, ...]], list[Verdict]] = {}
+    helps = _helps(judgement)
     for verdict in judgement.verdicts:
-        if verdict.remedy is not None and verdict.status in ("not_met", "warning", "unknown"):
+        if verdict.remedy is not None and verdict.status in ("not_met", "warning", "unknown") and helps(verdict):
             groups.setdefault((verdict.remedy.says, verdict.remedy.commands), []).append(verdict)
     stuck = all(state.status in ("blocked", "unknown") for state in judgement.backends.values())
     ordered = sorted(groups.values(), key=lambda group: _urgency(group, stuck=stuck))
     return tuple(_action(group) for group in ordered)
+
+
+def _helps(judgement: Judgement) -> Callable[[Verdict], bool]:
+    """Whether a verdict's remedy gets its backend further.
+
+    Not where the backend's first broken link has no remedy (a GPU that is too old): nothing later mends that. And where
+    only an older release runs here, what the newest release lacks needs no mending, only that release.
+    """
+    remedied = {verdict.id: verdict.remedy is not None for verdict in judgement.verdicts}
+    hopeless = {
+        name
+        for name, state in judgement.backends.items()
+        if state.status == "blocked" and state.first_broken and not remedied.get(state.first_broken, True)
+    }
+    older = {v.backend for v in judgement.verdicts if v.id == f"{v.backend}.{RELEASE}" and v.status == "warning"}
+
+    def answer(verdict: Verdict) -> bool:
+        if verdict.backend in hopeless:
+            return False
+        if verdict.backend not in older or verdict.status != "not_met":
+            return True
+        return verdict.fixed_by_install and verdict.id != f"{verdict.backend}.{INSTALLED}"
+
+    return answer
 
 
 def _urgency(group: list[Verdict], *, stuck: bool) -> tuple[int, int, int, int]:

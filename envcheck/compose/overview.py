@@ -117,9 +117,9 @@ def _environment_status(readiness: Readiness, proven: bool) -> str:
 def _next_phase(readiness: Readiness, proven: bool, first: Action | None) -> str:
     if proven:
         return "run the benchmark plan on the proved backend, then choose the model to deploy"
-    if readiness in ("ready", "limited"):
+    if readiness == "ready":
         return "prove a ready backend with real prompts (envcheck run)"
-    if readiness == "ready_after_install":
+    if readiness in ("limited", "ready_after_install"):
         return "install what is missing, then prove it with real prompts (envcheck run)"
     if readiness == "blocked":
         return (
