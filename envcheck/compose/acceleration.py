@@ -6,7 +6,7 @@ from typing import Literal
 
 from envcheck.compose._cells import FIT_WORDS, code, number, row, table
 from envcheck.schema.blocks import Bar, Bars, Block, Cell, Fold, Mark, Note, Part, Section, Table
-from envcheck.schema.describe import backend_title, driver_text, gpus_text
+from envcheck.schema.describe import backend_title, driver_text, gpus_text, listed
 from envcheck.schema.facts import is_known
 from envcheck.schema.fit import FitRow
 from envcheck.schema.report import AcceleratorBuild, Subject
@@ -87,13 +87,20 @@ def _stack(builds: tuple[AcceleratorBuild, ...]) -> str:
 def memory_part(fits: tuple[FitRow, ...]) -> Part:
     """Per model and backend: needed with its interval, against what is available; terms folded; a chart."""
     rows = [_memory_row(fit) for fit in fits]
-    heads = ["Model", "Backend", "Weights as", "#Needed", "#Interval", "#Available", "Fits", "#Longest context", "Why"]
+    heads = ["Model", "Backend", "Weights as", "#Needed", "#Interval", "#Available", "Fits", "#Longest context"]
     blocks: list[Block] = [
         table("Memory requirements per model", heads, rows, _memory_basis(fits)),
+        *_unknown(fits),
         _bars(fits),
         Fold(title="The terms of each sum, and what was assumed", blocks=(_terms(fits), _assumptions(fits))),
     ]
     return Part(id="memory", title="Memory requirements", blocks=tuple(blocks))
+
+
+def _unknown(fits: tuple[FitRow, ...]) -> list[Block]:
+    """Why nothing can be said of a row, each reason once."""
+    reasons = dict.fromkeys(fit.why for fit in fits if fit.status == "unknown")
+    return [Note(text=f"Unknown because {why}", mark="unknown") for why in reasons]
 
 
 def _memory_row(fit: FitRow) -> tuple[Cell, ...]:
@@ -111,7 +118,6 @@ def _memory_row(fit: FitRow) -> tuple[Cell, ...]:
         _gib_cell(memory.available if memory else None),
         Cell(text=word, mark=mark),
         number(fit.max_context, 0),
-        fit.why,
     )
 
 
@@ -129,11 +135,9 @@ def _gib_cell(mib: float | None) -> Cell:
 
 
 def _memory_basis(fits: tuple[FitRow, ...]) -> str:
-    settings = {(fit.context, fit.concurrency) for fit in fits}
-    context, users = next(iter(settings))
-    stated = (
-        f" Context {context} tokens, {users} at a time." if len(settings) == 1 else " Context and users: see the terms."
-    )
+    contexts, users = {fit.context for fit in fits}, {fit.concurrency for fit in fits}
+    less = ", less where a model was trained for less" if len(contexts) > 1 else ""
+    stated = f" Context {max(contexts)} tokens{less}; {max(users)} at a time."
     bases = sorted({fit.basis for fit in fits})
     return f"Needed: {' and '.join(bases)}, with its interval. Available: read or stated.{stated}"
 
@@ -156,16 +160,24 @@ def _terms(fits: tuple[FitRow, ...]) -> Table:
 
 
 def _assumptions(fits: tuple[FitRow, ...]) -> Table:
-    grouped: dict[str, list[str]] = {}
+    grouped: dict[str, list[FitRow]] = {}
     for fit in fits:
         for text in fit.assumptions:
-            grouped.setdefault(text, []).append(f"{fit.model} {backend_title(fit.backend)}")
-    everywhere = len(fits)
-    rows = [
-        row(text, "all rows" if len(where) >= everywhere else ", ".join(dict.fromkeys(where)))
-        for text, where in grouped.items()
-    ]
+            grouped.setdefault(text, []).append(fit)
+    rows = [row(text, _where(found, fits)) for text, found in grouped.items()]
     return table("Assumed", ["Assumption", "Where"], rows or [row("nothing beyond the settings above", "all rows")])
+
+
+def _where(found: list[FitRow], fits: tuple[FitRow, ...]) -> str:
+    """Which rows an assumption holds for, in as few words as say it exactly."""
+    if len(found) == len(fits):
+        return "all rows"
+    backends, models = {fit.backend for fit in found}, {fit.model for fit in found}
+    if len(found) == sum(fit.backend in backends for fit in fits):
+        return f"all rows of {listed([backend_title(name) for name in dict.fromkeys(f.backend for f in found)])}"
+    if len(found) == sum(fit.model in models for fit in fits):
+        return f"all rows of {listed(list(dict.fromkeys(fit.model for fit in found)))}"
+    return listed([f"{fit.model} {fit.quant} in {backend_title(fit.backend)}" for fit in found])
 
 
 def _bars(fits: tuple[FitRow, ...]) -> Bars:

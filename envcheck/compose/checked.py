@@ -47,7 +47,8 @@ def actions(judgement: Judgement) -> tuple[Action, ...]:
 
     A remedy that cannot get its backend to run is left out (`_helps`). What blocks comes before what warns. Where a
     backend can run after safe steps, safe steps come first; where none can, what helps the most backends does (the
-    machine concerns all). Then the earlier link of the chain. One remedy that several verdicts share is one action.
+    machine concerns all). Advice without a command comes after commands; then the earlier link of the chain comes
+    first. One remedy that several verdicts share is one action.
     """
     groups: dict[tuple[str, tuple[str, ...]], list[Verdict]] = {}
     helps = _helps(judgement)
@@ -62,10 +63,10 @@ def actions(judgement: Judgement) -> tuple[Action, ...]:
 def _helps(judgement: Judgement) -> Callable[[Verdict], bool]:
     """Whether a verdict's remedy gets its backend further.
 
-    Not where the backend's first broken link has no remedy (a GPU that is too old): nothing later mends that. And where
-    only an older release runs here, what the newest release lacks needs no mending, only that release.
+    Not where the backend's first broken link has no command that mends it (a GPU that is too old): nothing later does
+    either. And where only an older release runs here, what the newest release lacks needs no mending, only that release.
     """
-    remedied = {verdict.id: verdict.remedy is not None for verdict in judgement.verdicts}
+    remedied = {v.id: v.remedy is not None and bool(v.remedy.commands) for v in judgement.verdicts}
     hopeless = {
         name
         for name, state in judgement.backends.items()
@@ -83,13 +84,14 @@ def _helps(judgement: Judgement) -> Callable[[Verdict], bool]:
     return answer
 
 
-def _urgency(group: list[Verdict], *, stuck: bool) -> tuple[int, int, int, int]:
+def _urgency(group: list[Verdict], *, stuck: bool) -> tuple[int, int, int, int, int]:
     weight = min(_WEIGHT[v.severity] if v.status == "not_met" else 1 + _WEIGHT[v.severity] for v in group)
     backends = {v.backend for v in group}
     breadth = _ALL_BACKENDS if "machine" in backends else len(backends)
     risk = min(_RISK[_remedy(v).risk] for v in group)
     middle = (-breadth, risk) if stuck else (risk, -breadth)
-    return weight, *middle, min(CHAIN.index(v.link) for v in group)
+    words_only = int(not _remedy(group[0]).commands)
+    return weight, words_only, *middle, min(CHAIN.index(v.link) for v in group)
 
 
 def _action(group: list[Verdict]) -> Action:
