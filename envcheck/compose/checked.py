@@ -64,7 +64,7 @@ def _helps(judgement: Judgement) -> Callable[[Verdict], bool]:
     """Whether a verdict's remedy gets its backend further.
 
     Not where the backend's first broken link has no command that mends it (a GPU that is too old): nothing later does
-    either. And where only an older release runs here, what the newest release lacks needs no mending, only that release.
+    either. And where only an older release runs here, what the newest one lacks needs no mending, only that release.
     """
     remedied = {v.id: v.remedy is not None and bool(v.remedy.commands) for v in judgement.verdicts}
     hopeless = {

@@ -18,8 +18,11 @@ def next_steps_section(subject: Subject, answer: Outcome) -> Section:
         for action in actions(subject.judgement)[:6]
     ]
     states = {name: state.status for name, state in subject.judgement.backends.items()}
-    if not answer.proven and any(status in ("ready", "limited", "ready_after_install") for status in states.values()):
-        steps.append(Cell(text="Prove a backend with real prompts (envcheck run), and look at the device it used."))
+    prove = Cell(text="Prove a backend with real prompts (envcheck run), and look at the device it used.")
+    if not answer.proven and "ready" in states.values():
+        steps.insert(0, prove)
+    elif not answer.proven and any(status in ("limited", "ready_after_install") for status in states.values()):
+        steps.append(prove)
     if any(status != "blocked" for status in states.values()):
         steps.append(Cell(text="Run the benchmark plan; compare each figure with its prediction.", link="#plan"))
     if answer.missing:

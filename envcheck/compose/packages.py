@@ -64,7 +64,7 @@ def _status(version: str, package: PackageRequirement, *, reachable: bool) -> Ce
     if enough is None:
         return Cell(text="unknown (the version cannot be compared)", mark="unknown")
     if not enough:
-        return Cell(text="outside what is required", mark="bad")
+        return Cell(text="older than its current neighbours accept", mark="caution")
     if reachable and _inside(version, package.recommended) is False:
         return Cell(text="met; newer is recommended", mark="good")
     return Cell(text="met", mark="good")

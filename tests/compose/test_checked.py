@@ -11,7 +11,7 @@ from envcheck.schema.verdict import BackendState, Judgement, Readiness, Remedy, 
 from tests.compose.fixtures import titan_fits, titan_judgement, titan_v, verdict
 
 FIX = Remedy(says="Do it.", commands=("do it",))
-DRIVER = Remedy(says="Update the driver.", risk="restart", needs_root=True)
+DRIVER = Remedy(says="Update the driver.", commands=("update",), risk="restart", needs_root=True)
 
 
 def judged(state: Readiness, *verdicts: Verdict) -> Judgement:
