@@ -59,16 +59,14 @@ class Host:
         """`limit_s` bounds one program; `level` is how deep to look (0 files only, 1 programs and NVML, 2 the target
         interpreter imports torch, 3 a small kernel per GPU); `ports` allows connections to loopback services."""
         self.root = root
+        self.is_real = root == Path("/")
+        """False when a captured tree stands in for the machine: then nothing of this machine may be asked instead."""
+        self._prefix = str(root).rstrip("/")
         self.env = dict(os.environ) if env is None else env
         self.limit_s = limit_s
         self.level = level
         self.ports = ports
         self._target_python = target_python
-
-    @property
-    def is_real(self) -> bool:
-        """False when a captured tree stands in for the machine: then nothing of this machine may be asked instead."""
-        return self.root == Path("/")
 
     @property
     def platform(self) -> str:
@@ -91,7 +89,11 @@ class Host:
 
     def path(self, path: str | Path) -> Path:
         """Where `path` of the machine really lies."""
-        return self.root / str(path).lstrip("/") if not self.is_real else Path(path)
+        return Path(self._at(path))
+
+    def _at(self, path: str | Path) -> str:
+        """`path` as text: building a Path for each of a thousand looks costs more than the looks."""
+        return str(path) if self.is_real else f"{self._prefix}/{str(path).lstrip('/')}"
 
     def read(self, path: str | Path, limit: int = READ_LIMIT) -> str | None:
         """The text of a file (at most `limit` bytes, undecodable bytes replaced), or None where it cannot be read."""
@@ -104,7 +106,7 @@ class Host:
         Only regular files and what `/proc` and `/sys` offer as such: a pipe or a device could block for ever.
         """
         try:
-            descriptor = os.open(self.path(path), os.O_RDONLY | _READ_FLAGS)
+            descriptor = os.open(self._at(path), os.O_RDONLY | _READ_FLAGS)
         except (OSError, ValueError):
             return None
         try:
@@ -125,7 +127,7 @@ class Host:
     def names(self, folder: str | Path) -> list[str]:
         """Names in a folder, sorted; empty where it cannot be read."""
         try:
-            return sorted(os.listdir(self.path(folder)))  # noqa: PTH208  names are wanted, not paths
+            return sorted(os.listdir(self._at(folder)))  # noqa: PTH208  names are wanted, not paths
         except (OSError, ValueError):
             return []
 
@@ -133,7 +135,7 @@ class Host:
         """Names in a folder to the size of the file in bytes, -1 for a folder; empty where it cannot be read."""
         found: dict[str, int] = {}
         try:
-            with os.scandir(self.path(folder)) as entries:
+            with os.scandir(self._at(folder)) as entries:
                 for entry in entries:
                     try:
                         found[entry.name] = -1 if entry.is_dir() else entry.stat().st_size
@@ -146,7 +148,7 @@ class Host:
     def feed(self, path: str | Path, take: Callable[[bytes], object]) -> bool:
         """Hand a regular file's content to `take` in pieces; False where it cannot be read to its end."""
         try:
-            with open(self.path(path), "rb", buffering=0) as file:  # noqa: PTH123  60,000 times: a Path costs as much
+            with open(self._at(path), "rb", buffering=0) as file:  # noqa: PTH123  60,000 times: a Path costs as much
                 while part := file.read(READ_CHUNK):
                     take(part)
         except (OSError, ValueError):
@@ -156,13 +158,13 @@ class Host:
     def is_dir(self, path: str | Path) -> bool:
         """Whether the path is a folder."""
         try:
-            return self.path(path).is_dir()
+            return os.path.isdir(self._at(path))  # noqa: PTH112
         except (OSError, ValueError):
             return False
 
     def real_path(self, path: str | Path) -> str:
         """Where symbolic links lead, as the machine itself would name it."""
-        real = os.path.realpath(self.path(path))
+        real = os.path.realpath(self._at(path))
         root = os.path.realpath(self.root)
         # An absolute link inside a captured tree was made on its machine, so it already is that machine's name.
         return real.removeprefix(root) if not self.is_real and real.startswith(root + os.sep) else real
@@ -225,7 +227,7 @@ class Host:
     def exists(self, path: str | Path) -> bool:
         """Whether the path is there (a path that may not be looked at counts as not there)."""
         try:
-            return self.path(path).exists()
+            return os.path.exists(self._at(path))  # noqa: PTH110
         except (OSError, ValueError):
             return False
 

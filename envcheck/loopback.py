@@ -5,10 +5,12 @@ Part of `host`: only `Host.ask_loopback` and `Host.ask_socket` call `ask`. Impor
 
 from __future__ import annotations
 
+import _socket as socket
 import errno
 import select
-import socket
 import time
+
+# `socket` wraps the same calls in enumerations and selectors whose import costs more than all the questions together.
 
 ANSWER_LIMIT = 256 * 1024
 
@@ -18,7 +20,7 @@ class _Talk:
 
     def __init__(self, address: str | tuple[str, int], sent: bytes) -> None:
         family = socket.AF_UNIX if isinstance(address, str) else socket.AF_INET
-        self.socket = socket.socket(family, socket.SOCK_STREAM)
+        self.socket = socket.socket(family, socket.SOCK_STREAM, 0)
         self.socket.setblocking(False)
         self.to_send = sent
         self.waits = bool(sent)

@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 if TYPE_CHECKING:
     from envcheck.host import Host
 
 _STATUS = "/var/lib/dpkg/status"
 _UPSTREAM = re.compile(r"(?:\d+:)?(\d+(?:\.\d+)*)")
+
+
+_read: WeakKeyDictionary[Host, bytes] = WeakKeyDictionary()
+
+
+def _content(host: Host) -> bytes:
+    """The database of one look at a machine: several programs are looked up in it."""
+    if host not in _read:
+        _read[host] = host.read_bytes(_STATUS, 16 * 1024 * 1024) or b""
+    return _read[host]
 
 
 def version(host: Host, program: str, packages: tuple[str, ...]) -> str | None:
@@ -20,7 +31,7 @@ def version(host: Host, program: str, packages: tuple[str, ...]) -> str | None:
     path = host.which(program) or ""
     if not path.startswith(("/usr/bin/", "/bin/")) or not host.exists(_STATUS):
         return None
-    content = host.read_bytes(_STATUS, 16 * 1024 * 1024) or b""
+    content = _content(host)
     for package in packages:
         start = content.find(b"\nPackage: " + package.encode() + b"\n")
         entry = content[start : content.find(b"\n\n", start + 1)].decode("utf-8", "replace") if start >= 0 else ""

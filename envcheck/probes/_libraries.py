@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 
 _DEFAULT_FOLDERS = (
     "/lib/x86_64-linux-gnu", "/usr/lib/x86_64-linux-gnu", "/lib/aarch64-linux-gnu", "/usr/lib/aarch64-linux-gnu",
-    "/lib64", "/usr/lib64", "/lib", "/usr/lib", "/usr/lib/wsl/lib",
+    "/lib64", "/usr/lib64", "/lib", "/usr/lib",
 )  # fmt: skip
+_WSL = ("/usr/lib/wsl/lib",)
 _OTHER_ABI = re.compile(r"/(?:i386|i686|lib32|libx32|arm-linux-gnueabi)")
 
 
@@ -37,7 +38,8 @@ class Loader:
         for path in self._cached(soname):
             if self._host.exists(path):
                 return path
-        for folder in _DEFAULT_FOLDERS:
+        # ldconfig has looked through the default folders already; only without its cache they are looked at here.
+        for folder in _WSL if self._cache else (*_DEFAULT_FOLDERS, *_WSL):
             if self._host.exists(f"{folder}/{soname}"):
                 return f"{folder}/{soname}"
         return None

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from envcheck.probes import _interpreter
+from envcheck.probes import _dpkg, _interpreter
 from envcheck.probes._libraries import Loader
 from envcheck.probes._values import flag, pick, present, table, text
 from envcheck.probes._versions import first_version
@@ -42,9 +42,9 @@ def collect(host: Host) -> Evidence:
         "gcc": _compiler(host, "CC", "gcc"),
         "gxx": _compiler(host, "CXX", "g++"),
         "headers": _headers(host, layout),
-        "openmp": bool(host.glob("/usr/lib/gcc/*/*/include/omp.h")),
+        "openmp": _openmp(host),
         "cmake": _cmake(host),
-        "ninja": _program(host, "ninja", "--version"),
+        "ninja": _program(host, "ninja", "--version", ("ninja-build",)),
         "cuda": _toolkit(host),
         "triton_ptxas": _triton_ptxas(host, layout),
         "libraries": libraries,
@@ -59,11 +59,16 @@ def _compiler(host: Host, variable: str, program: str) -> dict[str, Any]:
     )
     if not path:
         return {"found": False, "from": variable if named else "PATH"}
+    real = host.real_path(path).rsplit("/", 1)[-1]
+    number = _NAMED.search(real)
+    # x86_64-linux-gnu-gcc-12 is a file of Debian's package gcc-12, whose version is the compiler's.
+    owner = re.sub(r"^[\w-]*-linux-gnu\w*-", "", real)
+    if number and (version := _dpkg.version(host, path.rsplit("/", 1)[-1], (owner,))):
+        return {"found": True, "version": version, "by": "dpkg"}
     if host.level >= 1:
         done = host.run([path, "-dumpfullversion", "-dumpversion"])
         if done.ok and (version := first_version(done.out) or done.out.strip()[:10]):
             return {"found": True, "version": version, "by": "run"}
-    number = _NAMED.search(host.real_path(path))
     return {"found": True, "version": number.group(1) if number else "", "by": "name"}
 
 
@@ -81,6 +86,12 @@ def _headers(host: Host, layout: _interpreter.Layout) -> bool | None:
     return any(host.exists(f"{place}/Python.h") for place in places)
 
 
+def _openmp(host: Host) -> bool:
+    """Whether some installed gcc has OpenMP's header."""
+    triples = (f"/usr/lib/gcc/{triple}" for triple in host.names("/usr/lib/gcc"))
+    return any(host.exists(f"{triple}/{n}/include/omp.h") for triple in triples for n in host.names(triple))
+
+
 def _cmake(host: Host) -> dict[str, Any]:
     """CMake's version stands in the name of its folder of modules ("share/cmake-3.25")."""
     path = host.which("cmake")
@@ -90,13 +101,15 @@ def _cmake(host: Host) -> dict[str, Any]:
     for name in host.names(f"{real}/share"):
         if found := re.fullmatch(r"cmake-(\d+\.\d+)", name):
             return {"found": True, "version": found.group(1), "by": "name"}
-    return _program(host, "cmake", "--version")
+    return _program(host, "cmake", "--version", ("cmake",))
 
 
-def _program(host: Host, program: str, argument: str) -> dict[str, Any]:
+def _program(host: Host, program: str, argument: str, packages: tuple[str, ...]) -> dict[str, Any]:
     path = host.which(program)
     if not path:
         return {"found": False}
+    if version := _dpkg.version(host, program, packages):
+        return {"found": True, "version": version, "by": "dpkg"}
     if host.level < 1:
         return {"found": True, "version": ""}
     done = host.run([path, argument])
@@ -107,7 +120,7 @@ def _toolkit(host: Host) -> dict[str, Any]:
     """The CUDA toolkit that a build would take: CUDA_HOME, then nvcc on PATH, then `/usr/local/cuda`."""
     homes = [(name, host.env.get(name, "")) for name in ("CUDA_HOME", "CUDA_PATH")]
     found = host.which("nvcc")
-    homes += [("PATH", host.real_path(found).rsplit("/", 2)[0])] if found else []
+    homes += [("PATH", _behind_script(host, found).rsplit("/", 2)[0])] if found else []
     homes += [("/usr/local", "/usr/local/cuda")]
     others = [name.removeprefix("cuda-") for name in host.names("/usr/local") if re.fullmatch(r"cuda-\d+\.\d+", name)]
     for origin, home in homes:
@@ -122,6 +135,13 @@ def _toolkit(host: Host) -> dict[str, Any]:
                 "others": others,
             }
     return {"found": False, "others": others, "stated": next((name for name, home in homes[:2] if home), "")}
+
+
+def _behind_script(host: Host, nvcc: str) -> str:
+    """The real nvcc: distributions put a two-line script on PATH that starts the one in the toolkit's folder."""
+    real = host.real_path(nvcc)
+    script = re.search(r"^\s*exec\s+[\"']?(/[\w./+-]{1,200}/bin/nvcc)\b", host.read(real, 2048) or "", re.MULTILINE)
+    return host.real_path(script.group(1)) if script else real
 
 
 def _toolkit_version(host: Host, home: str, nvcc: str) -> tuple[str, str]:
