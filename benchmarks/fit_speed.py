@@ -353,10 +353,10 @@ def spreads(runs: Sequence[Run], ratios: dict[str, dict[str, float]]) -> dict[st
 
 
 def own_machine(runs: Sequence[Run], ratios: dict[str, float]) -> tuple[float, float, int]:
-    """Spread of decode runs around the median of the other runs of the same machine (same source and hardware)."""
-    machines: dict[tuple[str, str], list[float]] = {}
+    """Spread of decode runs around the median of the other runs of one machine (same source, hardware and engine)."""
+    machines: dict[tuple[str, str, str], list[float]] = {}
     for run in runs:
-        machines.setdefault((run.source, run.hardware), []).append(-ratios[run.ident])
+        machines.setdefault((run.source, run.hardware, run.question.engine), []).append(-ratios[run.ident])
     rest = sorted(
         value - statistics.median(values[:i] + values[i + 1 :])
         for values in machines.values()

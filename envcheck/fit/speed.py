@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import statistics
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from envcheck.fit import speed_terms
@@ -11,6 +13,8 @@ from envcheck.schema.errors import InputError
 from envcheck.schema.facts import Unknown
 from envcheck.schema.speed import Band, SpeedBand, Workload
 
+_ABSURD = 100.0
+"""A machine this many times faster than predicted was not measured but mistyped."""
 _DEFAULT_SLOTS = {"llama": 4, "ollama": 1}
 """Requests llama-server and Ollama work on at a time unless told otherwise (`--parallel`, OLLAMA_NUM_PARALLEL)."""
 
@@ -65,12 +69,20 @@ def point(w: Workload, k: Constants) -> Point | None:
     )
 
 
+def learn(measured_over_predicted: Sequence[float]) -> float:
+    """This machine's own factor: the median of measured / predicted over its runs. Raises InputError without any."""
+    usable = [ratio for ratio in measured_over_predicted if 0.0 < ratio < _ABSURD]
+    if not usable:
+        raise InputError("No run to learn this machine's speed from: measure at least one model first.")
+    return statistics.median(usable)
+
+
 def calibrate(band: SpeedBand, factor: float, runs: int) -> SpeedBand:
     """The band scaled by this machine's own measured / predicted decode factor, and saying so.
 
     The spread becomes the one that public measurements of one machine keep around that machine's own factor.
     """
-    if not 0.0 < factor < 100.0 or runs < 1:
+    if not 0.0 < factor < _ABSURD or runs < 1:
         raise InputError(f"A calibration factor of {factor} from {runs} runs cannot be used: measure again.")
     own = tables().spreads["calibrated"]
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from envcheck import hardware
-from envcheck.fit.speed import calibrate, predict
+from envcheck.fit.speed import calibrate, learn, predict
 from envcheck.fit.speed_shape import shape_from_name
 from envcheck.schema.errors import InputError
 from envcheck.schema.facts import Unknown
@@ -142,6 +142,12 @@ def test_calibration_scales_the_band_and_says_so() -> None:
     assert own.basis == "calibrated on this machine, 3 runs"
     with pytest.raises(InputError, match="cannot be used"):
         calibrate(plain, 0.0, 3)
+
+
+def test_a_machine_learns_its_factor_from_its_runs() -> None:
+    assert learn([0.7, 0.9, 0.8]) == pytest.approx(0.8)
+    with pytest.raises(InputError, match="No run"):
+        learn([])
 
 
 @pytest.mark.parametrize(
