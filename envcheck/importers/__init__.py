@@ -1,0 +1,36 @@
+"""Foreign text to snapshot: one file for each kind of dump, all reading the same numbered lines.
+
+Every importer looks at the whole paste, because people paste several reports, parts of reports and logs in one go.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from envcheck.discover import load_all
+from envcheck.importers._draft import Draft, Importer
+from envcheck.schema.paste import Paste
+from envcheck.schema.snapshot import Snapshot
+
+
+class Imported(NamedTuple):
+    """What a paste told: readings, the kinds of text recognised, and options of a command it shows."""
+
+    snapshot: Snapshot
+    understood: tuple[str, ...]
+    options: dict[str, str]
+
+
+def import_paste(paste: Paste) -> Imported:
+    """Run every importer over `paste`. Facts that no line states are unknown."""
+    draft = Draft()
+    importers: dict[str, Importer] = load_all(__name__, "IMPORTER")
+    # Whole reports speak before passing mentions: the first statement of a fact is the one that counts.
+    ordered = sorted(importers.values(), key=lambda importer: _ORDER.index(importer.name) if importer.name in _ORDER else len(_ORDER))
+    understood = tuple(importer.name for importer in ordered if importer.read(paste, draft))
+    return Imported(snapshot=draft.build(), understood=understood, options=draft.options)
+
+
+_ORDER = (
+    "collect_env", "sglang_check_env", "transformers_env", "nvidia_smi", "ollama_log", "llamacpp_log", "torch_prints", "rocm_reports", "bitsandbytes", "package_lists",
+)  # fmt: skip

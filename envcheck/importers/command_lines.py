@@ -1,0 +1,42 @@
+"""Options with which a backend was started: a shell command, vLLM's `Namespace(...)`, SGLang's `ServerArgs(...)`."""
+
+from __future__ import annotations
+
+import re
+
+from envcheck.importers._draft import Draft, Importer
+from envcheck.schema.paste import Paste
+
+_NAMES = (
+    "tensor-parallel-size", "pipeline-parallel-size", "data-parallel-size", "tp-size", "max-model-len", "context-length", "gpu-memory-utilization",
+    "mem-fraction-static", "dtype", "quantization", "kv-cache-dtype", "attention-backend", "load-format", "nnodes", "ctx-size", "n-gpu-layers", "model",
+    "model-path", "enable-lora", "device", "num-gpu-blocks-override",
+)  # fmt: skip
+_SHORT = {"tp": "tensor-parallel-size", "pp": "pipeline-parallel-size", "ngl": "n-gpu-layers", "c": "ctx-size", "tp-size": "tensor-parallel-size", "q": "quantization"}
+_LONG = re.compile(r"--([a-z][a-z0-9-]{1,40})(?:[= ]\s?[\"']?([^\s\"'`\\-][^\s\"'`\\]{0,120}))?")
+_ARGUMENT = re.compile(r"\b([a-z][a-z0-9_]{3,40})=('[^']{0,160}'|\"[^\"]{0,160}\"|[\w./-]{1,80})")
+_LAUNCHERS = ("vllm serve", "vllm.entrypoints", "sglang.launch_server", "llama-server", "llama-cli", "./main", "ollama run", "docker run")
+
+
+def read(paste: Paste, draft: Draft) -> bool:
+    """Take the options of the first command; this is intent, not a fact of the machine."""
+    found = False
+    for launcher in _LAUNCHERS:
+        for line in paste.having(launcher):
+            for name, value in _LONG.findall(line.text)[:60]:
+                name = _SHORT.get(name, name)
+                if name in _NAMES:
+                    draft.option(name, value)
+                    found = True
+    for literal in ("namespace(", "serverargs(", "server_args=", "engine args", "llm engine ("):
+        for line in paste.having(literal):
+            for name, value in _ARGUMENT.findall(line.text)[:120]:
+                name = name.replace("_", "-")
+                name = _SHORT.get(name, name)
+                if name in _NAMES and value not in ("None", "False"):
+                    draft.option(name, value.strip("'\""))
+                    found = True
+    return found
+
+
+IMPORTER = Importer("command_lines", read)

@@ -1,0 +1,108 @@
+"""What small host commands print: `uname`, `/etc/os-release`, `ldd --version`, `nvcc`, `gcc`, `/proc/driver/nvidia/version`, `docker info`, `df`, `free`."""
+
+from __future__ import annotations
+
+import re
+
+from envcheck.importers._draft import Draft, Importer, mib
+from envcheck.schema.paste import Line, Paste
+
+_NVCC = re.compile(r"cuda compilation tools, release (\d{1,2}\.\d{1,2})", re.IGNORECASE)
+_TOOLKIT = re.compile(r"(?:Found CUDAToolkit|CUDA compiler identification is NVIDIA|Build cuda_)\D{0,80}?(\d{1,2}\.\d{1,2})")
+_GCC = re.compile(r"(?:gcc|g\+\+|cc) (?:version |\([^)]{1,80}\) )(\d{1,2}\.\d{1,2}(?:\.\d{1,2})?)", re.IGNORECASE)
+_GNU = re.compile(r"C(?:XX)? compiler identification is GNU (\d{1,2}\.\d{1,2}(?:\.\d{1,2})?)", re.IGNORECASE)
+_GLIBC = re.compile(r"(?:glibc[- ]|GNU libc\)\s|GLIBC |libc6? (?:version )?)(\d\.\d{1,2})\b", re.IGNORECASE)
+_KERNEL_MODULE = re.compile(r"(?:kernel module|nvrm version).{0,80}?\b(\d{3}\.\d{1,3}(?:\.\d{1,3})?)\b", re.IGNORECASE)
+_DRIVER = re.compile(r"(?:nvidia )?(?:driver|nvidia-smi)(?: version)?\s*(?:[:=]|is|v)?\s*(\d{3}\.\d{1,3}(?:\.\d{1,3})?)\b", re.IGNORECASE)
+_UNAME = re.compile(r"^\W{0,3}Linux \S{1,80} (\d\S{2,80}) .{0,200}?\b(x86_64|aarch64)\b")
+_PRETTY = re.compile(r"(?:PRETTY_NAME|DISTRIB_DESCRIPTION|Operating System)\s*[=:]\s*\"?([^\"\n]{3,80})", re.IGNORECASE)
+_OS = re.compile(r"^[\s>*#-]{0,6}OS(?: version)?\s*[:=]\s*(.{3,80})$", re.IGNORECASE)
+_PYTHON = re.compile(r"(?<![\w/])python(?: version)?\s*[:=]?\s*v?(\d\.\d{1,2}(?:\.\d{1,2})?)\b", re.IGNORECASE)
+_SHM = re.compile(r"^(?:shm|tmpfs)\s+(\S{1,12})\s+\S{1,12}\s+(\S{1,12})\s+\S{1,5}%?\s+/dev/shm")
+_FREE_ROW = re.compile(r"^\s*Mem:\s+(\S{1,12})\s+\S{1,12}\s+(\S{1,12})(?:\s+\S{1,12}\s+\S{1,12}\s+(\S{1,12}))?")
+
+
+def read(paste: Paste, draft: Draft) -> bool:
+    """Take whatever these commands state."""
+    found = _versions(paste, draft)
+    found = _system(paste, draft) or found
+    return _memory(paste, draft) or found
+
+
+_VERSIONS = (
+    ("cuda compilation tools", _NVCC, "toolchain.nvcc"),
+    ("cudatoolkit", _TOOLKIT, "toolchain.nvcc"),
+    ("cuda compiler identification", _TOOLKIT, "toolchain.nvcc"),
+    ("gcc", _GCC, "toolchain.gcc"),
+    ("compiler identification is gnu", _GNU, "toolchain.gcc"),
+    ("libc", _GLIBC, "os.glibc"),
+    ("kernel module", _KERNEL_MODULE, "nvidia.driver"),
+    ("nvrm version", _KERNEL_MODULE, "nvidia.driver"),
+    ("driver", _DRIVER, "nvidia.driver"),
+    ("python", _PYTHON, "python.version"),
+)
+
+
+def _versions(paste: Paste, draft: Draft) -> bool:
+    found = False
+    for literal, pattern, path in _VERSIONS:
+        for line, match in paste.matching(literal, pattern.pattern):
+            draft.put(path, match.group(1), line)
+            found = True
+    return found
+
+
+def _system(paste: Paste, draft: Draft) -> bool:
+    found = False
+    for line, match in paste.matching("linux ", _UNAME.pattern):
+        draft.put("os.kernel", match.group(1), line)
+        draft.put("os.arch", match.group(2), line)
+        draft.put("os.family", "linux", line)
+        found = True
+        if "microsoft" in line.text.lower():
+            draft.put("os.wsl", True, line)
+    for literal in ("pretty_name", "distrib_description", "operating system"):
+        for line, match in paste.matching(literal, _PRETTY.pattern):
+            found = _distro(draft, match.group(1), line) or found
+    for line, match in paste.matching("os", _OS.pattern):
+        found = _distro(draft, match.group(1), line) or found
+    for line in paste.having("runtimes:"):
+        names = line.text.partition(":")[2].split()
+        if any(name.startswith(("runc", "io.containerd")) for name in names):
+            if "nvidia" in names:
+                draft.put("containers.nvidia_container_toolkit", "registered", line)
+            else:
+                draft.absent("containers.nvidia_container_toolkit", line)
+            found = True
+    return found
+
+
+def _distro(draft: Draft, name: str, line: Line) -> bool:
+    lower = name.lower()
+    draft.put("os.distro", name, line)
+    if "windows" in lower and "wsl" not in lower:
+        draft.put("os.family", "windows", line)
+    elif "mac" in lower or "darwin" in lower:
+        draft.put("os.family", "macos", line)
+    else:
+        draft.put("os.family", "linux", line)
+    if "wsl" in lower:
+        draft.put("os.wsl", True, line)
+    return True
+
+
+def _memory(paste: Paste, draft: Draft) -> bool:
+    found = False
+    for line, match in paste.matching("/dev/shm", _SHM.pattern):
+        draft.put("memory.shm_total_mib", mib(match.group(1)), line)
+        draft.put("memory.shm_free_mib", mib(match.group(2)), line)
+        found = True
+    for line, match in paste.matching("mem:", _FREE_ROW.pattern):
+        total, free, available = match.groups()
+        draft.put("memory.ram_total_mib", mib(total), line)
+        draft.put("memory.ram_available_mib", mib(available or free), line)
+        found = True
+    return found
+
+
+IMPORTER = Importer("host_commands", read)

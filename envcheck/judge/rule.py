@@ -1,0 +1,173 @@
+"""What a rule is, and what it may look at.
+
+A rule is a pure function from a `Case` to findings: readings first (a snapshot of this machine, or one reconstructed from
+a paste), what somebody tried to run, and, where there is a paste, its lines. `Sign` is one way in which software says that
+it met the cause; signs are evidence on top of readings, and the only evidence where a paste holds nothing but an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from functools import cached_property
+from typing import Literal, NamedTuple
+
+from envcheck.judge.device import Device, devices_of
+from envcheck.judge.stack import Torch, torch_of
+from envcheck.judge.version import Version, version
+from envcheck.schema.facts import Absent, Known, Unknown, value_of
+from envcheck.schema.paste import Line, Paste
+from envcheck.schema.snapshot import Snapshot
+from envcheck.schema.verdict import Finding, Intent, Link, Quote, Remedy, Severity
+
+Confidence = Literal["certain", "likely", "possible"]
+MAX_QUOTE = 400
+MAX_EVIDENCE = 6
+
+
+class Case:
+    """One thing to judge: readings, intent, and the paste they came from (empty for a machine)."""
+
+    def __init__(self, snapshot: Snapshot, intent: Intent | None = None, paste: Paste | None = None) -> None:
+        self.snapshot = snapshot
+        self.intent = intent or Intent()
+        self.paste = paste or Paste("")
+
+    @cached_property
+    def devices(self) -> tuple[Device, ...]:
+        """Every GPU that was named, with what the hardware table knows about it."""
+        return devices_of(self.snapshot)
+
+    @cached_property
+    def nvidia(self) -> tuple[Device, ...]:
+        """The NVIDIA GPUs among `devices`."""
+        return tuple(d for d in self.devices if d.vendor == "nvidia")
+
+    @cached_property
+    def amd(self) -> tuple[Device, ...]:
+        """The AMD GPUs among `devices`."""
+        return tuple(d for d in self.devices if d.vendor == "amd")
+
+    @cached_property
+    def torch(self) -> Torch:
+        """The torch build: version and the accelerator stack it was made for."""
+        return torch_of(self.snapshot)
+
+    @cached_property
+    def backend(self) -> str:
+        """The backend that was to run, lower case; "" where nothing names one."""
+        return (self.intent.backend or "").lower().replace("llamacpp", "llama.cpp")
+
+    @cached_property
+    def quantization(self) -> str:
+        """The quantization that was asked for or that the model's name states; "" where neither does."""
+        return (self.intent.quantization or "").lower()
+
+    @cached_property
+    def model(self) -> str:
+        """The model's name, lower case; "" where none was given."""
+        return (self.intent.model or "").lower()
+
+    def has_gpu(self) -> bool:
+        """True where a GPU that a backend could use is known to be there."""
+        return any(d.kind != "integrated" for d in self.devices)
+
+    def package(self, name: str) -> Version | None:
+        """The installed version of a distribution, or None where it is absent or nobody looked."""
+        return version(value_of(self.snapshot.python.package(name)))
+
+    def packages_listed(self) -> bool:
+        """True where a whole package list was read, so that a missing name means a missing package."""
+        fact = self.snapshot.python.packages
+        return isinstance(fact, Known) and len(fact.value) >= COMPLETE_LIST
+
+    def option(self, name: str) -> str | None:
+        """The value of a backend option ("tensor_parallel_size"); "" for a bare switch, None where it was not given."""
+        wanted = name.replace("_", "-")
+        for flag in self.intent.flags:
+            key, _, value = flag.partition("=")
+            if key.lstrip("-").replace("_", "-") == wanted:
+                return value
+        return None
+
+    def variable(self, name: str) -> str | None:
+        """An environment variable's value, or None where it is unset or nobody looked."""
+        return value_of(self.snapshot.variable(name))
+
+    def quote(self, label: str, fact: Known[object] | Absent | Unknown) -> Quote:
+        """The line a reading rests on, or the reading itself where it did not come from a paste."""
+        source = getattr(fact, "source", "")
+        number = line_number(source)
+        if number and number <= len(self.paste.lines):
+            return quoted(Line(number, self.paste.lines[number - 1]))
+        return Quote(line=0, text=f"{label}: {value_of(fact)} ({source or 'not read'})"[:MAX_QUOTE])
+
+    def package_quote(self, name: str) -> Quote:
+        """The line that lists the package `name`."""
+        return self.quote(name, self.snapshot.python.package(name))
+
+
+COMPLETE_LIST = 40
+"""Packages from which on a list is taken for a whole environment: collect_env prints about 20 of them, pip list of the
+smallest vLLM environment more than 100."""
+
+
+class Sign(NamedTuple):
+    """One line a program prints when it meets a cause.
+
+    `literal` is a lower-case substring that must be there; `pattern` (searched in that line only) narrows it; a line that
+    holds one of `unless` says something else.
+    """
+
+    literal: str
+    says: str
+    pattern: str = ""
+    severity: Severity = "blocker"
+    confidence: Confidence = "certain"
+    unless: tuple[str, ...] = ()
+
+
+class Rule(NamedTuple):
+    """A cause and how to recognise it. `explains` names causes whose findings this one usually lies behind."""
+
+    cause: str
+    link: Link
+    judge: Callable[[Case], Iterable[Finding]]
+    explains: tuple[str, ...] = ()
+
+
+def quoted(line: Line) -> Quote:
+    """`line` as evidence, cut to what a person reads."""
+    return Quote(line=line.number, text=line.text.strip()[:MAX_QUOTE])
+
+
+def line_number(source: str) -> int:
+    """The line in "… line 12" (how importers name their sources), or 0."""
+    head, _, tail = source.rpartition("line ")
+    return int(tail) if head != source and tail.isdigit() else 0
+
+
+def spoken(case: Case, cause: str, signs: Iterable[Sign], remedy: Remedy | None = None) -> Iterator[Finding]:
+    """A finding for every sign that the paste holds, quoting the first lines that show it."""
+    for sign in signs:
+        lines = list(said(case, sign))
+        if lines:
+            yield Finding(
+                cause=cause,
+                severity=sign.severity,
+                says=sign.says,
+                evidence=tuple(quoted(line) for line in lines[:MAX_EVIDENCE]),
+                remedy=remedy,
+                confidence=sign.confidence,
+            )
+
+
+def said(case: Case, sign: Sign) -> Iterator[Line]:
+    """The lines of the paste in which `sign` is spoken."""
+    if sign.pattern:
+        found = (line for line, _ in case.paste.matching(sign.literal, sign.pattern))
+    else:
+        found = iter(case.paste.having(sign.literal))
+    for line in found:
+        lower = line.text.lower()
+        if not any(word in lower for word in sign.unless):
+            yield line

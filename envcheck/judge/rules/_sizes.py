@@ -1,0 +1,40 @@
+"""How large a model is, from its name alone."""
+
+from __future__ import annotations
+
+import re
+
+from envcheck.judge.rule import Case
+from envcheck.judge.rules._models import is_fp8, method
+
+_EXPERTS = re.compile(r"(\d{1,2})x(\d{1,3}(?:\.\d{1,2})?)b\b", re.IGNORECASE)
+_BILLIONS = re.compile(r"(?<![\w.])(\d{1,4}(?:\.\d{1,2})?)b\b", re.IGNORECASE)
+# Totals of families whose names do not carry them: model cards on https://huggingface.co
+_NAMED = (("deepseek-v3", 671.0), ("deepseek-r1-distill", None), ("deepseek-r1", 671.0), ("deepseek-v2-lite", 15.7), ("deepseek-coder-v2-lite", 15.7), ("deepseek-v2", 236.0), ("deepseek-coder-v2", 236.0), ("kimi-k2", 1000.0), ("command-r-plus", 104.0), ("command-r", 35.0), ("mixtral-8x7b", 46.7), ("mixtral-8x22b", 141.0), ("dbrx", 132.0), ("grok-1", 314.0))  # fmt: skip
+
+
+def parameters_b(model: str) -> float | None:
+    """Parameters in billions as the name states them."""
+    for name, size in _NAMED:
+        if name in model and size is not None:
+            return size
+        if name in model:
+            break
+    experts = _EXPERTS.search(model)
+    if experts:
+        return int(experts.group(1)) * float(experts.group(2)) * 0.85
+    found = [float(text) for text in _BILLIONS.findall(model)]
+    return max(found) if found else None
+
+
+def weights_mib(case: Case) -> int | None:
+    """Weights in MiB at the precision that the name or the intent states: 2 bytes for each parameter unless quantized."""
+    billions = parameters_b(case.model)
+    if billions is None:
+        return None
+    kind = method(case)
+    native_fp8 = any(name in case.model for name in ("deepseek-v3", "deepseek-r1", "kimi-k2")) and "distill" not in case.model
+    per_parameter = 0.6 if kind in ("awq", "gptq", "awq_marlin", "gptq_marlin", "mxfp4", "nvfp4", "bitsandbytes", "squeezellm") else 1.0 if is_fp8(case) or kind in ("int8", "fp8") or native_fp8 else 2.0
+    if kind in ("gguf", "exl2", "hqq", "torchao"):
+        return None
+    return int(billions * 1e9 * per_parameter / 2**20)
