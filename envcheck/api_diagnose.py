@@ -55,7 +55,11 @@ def _flags(value: Any) -> tuple[str, ...]:
     if isinstance(value, list):
         return tuple(str(item) for item in value)
     if isinstance(value, dict):
-        return tuple(f"--{key.replace('_', '-')}" + ("" if item is True else f"={item}") for key, item in value.items() if item not in (None, False))
+        return tuple(
+            f"--{key.replace('_', '-')}" + ("" if item is True else f"={item}")
+            for key, item in value.items()
+            if item not in (None, False)
+        )
     raise ValueError("intent.flags must be an object, a list of options or null")
 
 

@@ -5,9 +5,11 @@ Every importer looks at the whole paste, because people paste several reports, p
 
 from __future__ import annotations
 
+from functools import cache
+from importlib import import_module
 from typing import NamedTuple
 
-from envcheck.discover import load_all
+from envcheck.discover import names
 from envcheck.importers._draft import Draft, Importer
 from envcheck.schema.paste import Paste
 from envcheck.schema.snapshot import Snapshot
@@ -24,13 +26,29 @@ class Imported(NamedTuple):
 def import_paste(paste: Paste) -> Imported:
     """Run every importer over `paste`. Facts that no line states are unknown."""
     draft = Draft()
-    importers: dict[str, Importer] = load_all(__name__, "IMPORTER")
+    importers = _importers()
     # Whole reports speak before passing mentions: the first statement of a fact is the one that counts.
-    ordered = sorted(importers.values(), key=lambda importer: _ORDER.index(importer.name) if importer.name in _ORDER else len(_ORDER))
+    ordered = sorted(importers, key=lambda i: _ORDER.index(i.name) if i.name in _ORDER else len(_ORDER))
     understood = tuple(importer.name for importer in ordered if importer.read(paste, draft))
     return Imported(snapshot=draft.build(), understood=understood, options=draft.options)
 
 
+@cache
+def _importers() -> tuple[Importer, ...]:
+    """Every importer of pasted text; modules of this package that read other things export none."""
+    modules = (import_module(f"{__name__}.{name}") for name in names(__name__))
+    return tuple(module.IMPORTER for module in modules if hasattr(module, "IMPORTER"))
+
+
 _ORDER = (
-    "collect_env", "sglang_check_env", "transformers_env", "nvidia_smi", "ollama_log", "llamacpp_log", "torch_prints", "rocm_reports", "bitsandbytes", "package_lists",
-)  # fmt: skip
+    "collect_env",
+    "sglang_check_env",
+    "transformers_env",
+    "nvidia_smi",
+    "ollama_log",
+    "llamacpp_log",
+    "torch_prints",
+    "rocm_reports",
+    "bitsandbytes",
+    "package_lists",
+)

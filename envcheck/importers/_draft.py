@@ -32,7 +32,9 @@ _NOT_STATED = Unknown(why="the paste does not state it")
 _MAX_GPUS = 64
 _SECRET = re.compile(r"token|secret|passw|api_?key|credential", re.IGNORECASE)
 _SEPARATORS = re.compile(r"[-_.]+")
-_EMPTY = frozenset({"", "n/a", "none", "could not collect", "not found", "unknown", "no cuda", "null", "[not supported]"})
+_EMPTY = frozenset(
+    {"", "n/a", "none", "could not collect", "not found", "unknown", "no cuda", "null", "[not supported]"}
+)
 
 
 class Importer(NamedTuple):
@@ -126,7 +128,8 @@ class Draft:
 
     def _python(self, sections: dict[str, dict[str, Any]]) -> Python:
         packages = tuple(
-            Package(name=name, version=version, origin=origin) for name, (version, origin) in sorted(self._packages.items())
+            Package(name=name, version=version, origin=origin)
+            for name, (version, origin) in sorted(self._packages.items())
         )
         listed: Known[tuple[Package, ...]] | Unknown = _NOT_STATED
         if packages:

@@ -7,7 +7,10 @@ import re
 from envcheck.importers._draft import Draft, Importer
 from envcheck.schema.paste import Paste
 
-_CUDA = re.compile(r"CUDA_VERSION=(\d{2,3})\b|PyTorch settings found: CUDA_VERSION=(\d{2,3})|Detected CUDA version:? (\d{2,3})", re.IGNORECASE)
+_CUDA = re.compile(
+    r"CUDA_VERSION=(\d{2,3})\b|PyTorch settings found: CUDA_VERSION=(\d{2,3})|Detected CUDA version:? (\d{2,3})",
+    re.IGNORECASE,
+)
 _CAPABILITY = re.compile(r"(?:highest compute capability(?: among gpus detected)?\D{0,4})(\d{1,2}\.\d)", re.IGNORECASE)
 
 

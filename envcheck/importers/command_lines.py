@@ -12,10 +12,26 @@ _NAMES = (
     "mem-fraction-static", "dtype", "quantization", "kv-cache-dtype", "attention-backend", "load-format", "nnodes", "ctx-size", "n-gpu-layers", "model",
     "model-path", "enable-lora", "device", "num-gpu-blocks-override",
 )  # fmt: skip
-_SHORT = {"tp": "tensor-parallel-size", "pp": "pipeline-parallel-size", "ngl": "n-gpu-layers", "c": "ctx-size", "tp-size": "tensor-parallel-size", "q": "quantization"}
+_SHORT = {
+    "tp": "tensor-parallel-size",
+    "pp": "pipeline-parallel-size",
+    "ngl": "n-gpu-layers",
+    "c": "ctx-size",
+    "tp-size": "tensor-parallel-size",
+    "q": "quantization",
+}
 _LONG = re.compile(r"--([a-z][a-z0-9-]{1,40})(?:[= ]\s?[\"']?([^\s\"'`\\-][^\s\"'`\\]{0,120}))?")
 _ARGUMENT = re.compile(r"\b([a-z][a-z0-9_]{3,40})=('[^']{0,160}'|\"[^\"]{0,160}\"|[\w./-]{1,80})")
-_LAUNCHERS = ("vllm serve", "vllm.entrypoints", "sglang.launch_server", "llama-server", "llama-cli", "./main", "ollama run", "docker run")
+_LAUNCHERS = (
+    "vllm serve",
+    "vllm.entrypoints",
+    "sglang.launch_server",
+    "llama-server",
+    "llama-cli",
+    "./main",
+    "ollama run",
+    "docker run",
+)
 
 
 def read(paste: Paste, draft: Draft) -> bool:

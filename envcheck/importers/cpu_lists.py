@@ -42,7 +42,11 @@ def _flags(paste: Paste, draft: Draft, line: Line) -> bool:
     for number in range(line.number + 1, min(len(paste.lines), line.number + _MAX_CONTINUED) + 1):
         text = paste.lines[number - 1]
         more = text.split()
-        if not more or ":" in text or not all(word.replace("_", "").isalnum() and word == word.lower() for word in more):
+        if (
+            not more
+            or ":" in text
+            or not all(word.replace("_", "").isalnum() and word == word.lower() for word in more)
+        ):
             break
         words += more
     complete = len(words) > 40 or "asimd" in words

@@ -11,7 +11,9 @@ _PREFIXES = (
     "CUDA_", "HIP_", "ROCR_", "HSA_", "NVIDIA_", "NCCL_", "VLLM_", "SGLANG_", "SGL_", "OLLAMA_", "GGML_", "TORCH_", "PYTORCH_", "LD_LIBRARY_PATH",
     "LD_PRELOAD", "GPU_DEVICE_ORDINAL", "HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "TRITON_", "FLASHINFER_", "XLA_", "RAY_", "AMD_", "ZE_", "ONEAPI_", "SYCL_",
 )  # fmt: skip
-_SET = re.compile(r"(?<![\w-])((?:" + "|".join(_PREFIXES) + r")[A-Z0-9_]{0,60})=(\"[^\"\n]{0,400}\"|'[^'\n]{0,400}'|[^\s\"'`]{0,600})")
+_SET = re.compile(
+    r"(?<![\w-])((?:" + "|".join(_PREFIXES) + r")[A-Z0-9_]{0,60})=(\"[^\"\n]{0,400}\"|'[^'\n]{0,400}'|[^\s\"'`]{0,600})"
+)
 
 
 def read(paste: Paste, draft: Draft) -> bool:

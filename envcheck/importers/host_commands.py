@@ -8,12 +8,16 @@ from envcheck.importers._draft import Draft, Importer, mib
 from envcheck.schema.paste import Line, Paste
 
 _NVCC = re.compile(r"cuda compilation tools, release (\d{1,2}\.\d{1,2})", re.IGNORECASE)
-_TOOLKIT = re.compile(r"(?:Found CUDAToolkit|CUDA compiler identification is NVIDIA|Build cuda_)\D{0,80}?(\d{1,2}\.\d{1,2})")
+_TOOLKIT = re.compile(
+    r"(?:Found CUDAToolkit|CUDA compiler identification is NVIDIA|Build cuda_)\D{0,80}?(\d{1,2}\.\d{1,2})"
+)
 _GCC = re.compile(r"(?:gcc|g\+\+|cc) (?:version |\([^)]{1,80}\) )(\d{1,2}\.\d{1,2}(?:\.\d{1,2})?)", re.IGNORECASE)
 _GNU = re.compile(r"C(?:XX)? compiler identification is GNU (\d{1,2}\.\d{1,2}(?:\.\d{1,2})?)", re.IGNORECASE)
 _GLIBC = re.compile(r"(?:glibc[- ]|GNU libc\)\s|GLIBC |libc6? (?:version )?)(\d\.\d{1,2})\b", re.IGNORECASE)
 _KERNEL_MODULE = re.compile(r"(?:kernel module|nvrm version).{0,80}?\b(\d{3}\.\d{1,3}(?:\.\d{1,3})?)\b", re.IGNORECASE)
-_DRIVER = re.compile(r"(?:nvidia )?(?:driver|nvidia-smi)(?: version)?\s*(?:[:=]|is|v)?\s*(\d{3}\.\d{1,3}(?:\.\d{1,3})?)\b", re.IGNORECASE)
+_DRIVER = re.compile(
+    r"(?:nvidia )?(?:driver|nvidia-smi)(?: version)?\s*(?:[:=]|is|v)?\s*(\d{3}\.\d{1,3}(?:\.\d{1,3})?)\b", re.IGNORECASE
+)
 _UNAME = re.compile(r"^\W{0,3}Linux \S{1,80} (\d\S{2,80}) .{0,200}?\b(x86_64|aarch64)\b")
 _PRETTY = re.compile(r"(?:PRETTY_NAME|DISTRIB_DESCRIPTION|Operating System)\s*[=:]\s*\"?([^\"\n]{3,80})", re.IGNORECASE)
 _OS = re.compile(r"^[\s>*#-]{0,6}OS(?: version)?\s*[:=]\s*(.{3,80})$", re.IGNORECASE)

@@ -9,7 +9,9 @@ from envcheck.schema.paste import Paste
 
 _DEVICE = re.compile(r"Device (\d{1,2}): (.{2,80}?), (?:compute capability (\d{1,2}\.\d)|(gfx[0-9a-f]{3,5}))")
 _ROCM_DEVICE = re.compile(r"Device (\d{1,2}): (.{2,80}?), (gfx[0-9a-f]{3,5})")
-_FREE = re.compile(r"using device (CUDA|ROCm|Vulkan|SYCL|Metal)\w{0,3} \((.{2,80}?)\)(?: \([^)]{0,60}\))? - (\d{1,7}) MiB free")
+_FREE = re.compile(
+    r"using device (CUDA|ROCm|Vulkan|SYCL|Metal)\w{0,3} \((.{2,80}?)\)(?: \([^)]{0,60}\))? - (\d{1,7}) MiB free"
+)
 _VULKAN = re.compile(r"(?:ggml_vulkan: |Vulkan)(\d{1,2})(?: = |: )(.{2,80}?)(?: \((.{0,80}?)\))?(?: \||$)")
 _FEATURE = re.compile(r"\b(AVX|AVX2|AVX512|FMA|F16C|NEON|SVE|AMX_INT8) = (\d{1,3})")
 _BUILD = re.compile(r"(?:main: build = |build: |version: )(\d{1,6}) \(")

@@ -9,11 +9,15 @@ from envcheck.schema.paste import Line, Paste
 
 _DRIVER = re.compile(r"(?:driver|kmd) version\s*:?\s*(\d{3}\.\d{1,3}(?:\.\d{1,3})?)", re.IGNORECASE)
 _CUDA = re.compile(r"cuda (?:umd )?version\s*:?\s*(\d{1,2}\.\d)\b", re.IGNORECASE)
-_ROW = re.compile(r"^\W{0,4}(\d{1,2})\s{2,}([A-Za-z][\w /.()-]{2,40}?)\s+(?:On|Off|WDDM|TCC|MCDM|N/A)\b\s*(?:-?M)?\s*\|")
+_ROW = re.compile(
+    r"^\W{0,4}(\d{1,2})\s{2,}([A-Za-z][\w /.()-]{2,40}?)\s+(?:On|Off|WDDM|TCC|MCDM|N/A)\b\s*(?:-?M)?\s*\|"
+)
 _MEMORY = re.compile(r"(\d{1,7})\s?MiB\s*/\s*(\d{1,7})\s?MiB")
 _LISTED = re.compile(r"^\W{0,4}GPU (\d{1,2}): (.{2,80}?) \(UUID")
 _MIG_ROW = re.compile(r"MIG (\d{1,2}g\.\d{1,3}gb\S{0,6})")
-_PROCESS = re.compile(r"^\|?\s+(\d{1,2})\s+(?:(?:N/A|\d+)\s+(?:N/A|\d+)\s+)?(\d{1,9})\s+([CGM+]{1,3})\s+(\S.{0,80}?)\s+(\d{1,7})\s?MiB")
+_PROCESS = re.compile(
+    r"^\|?\s+(\d{1,2})\s+(?:(?:N/A|\d+)\s+(?:N/A|\d+)\s+)?(\d{1,9})\s+([CGM+]{1,3})\s+(\S.{0,80}?)\s+(\d{1,7})\s?MiB"
+)
 _CSV = re.compile(r"^\s*(?:(\d{1,2}),\s*)?((?:NVIDIA|Tesla|Quadro|GeForce|GRID)[^,]{2,60}),\s*(.{2,120})$")
 
 

@@ -17,7 +17,13 @@ _OS_VERSION = re.compile(r"(\d{1,4}(?:\.\d{1,4}){1,2})")
 
 def read(paste: Paste, draft: Draft) -> bool:
     """Take devices, settings, memory and version."""
-    ours = "source=" in paste and "level=" in paste and "msg=" in paste or "ollama" in paste or "inference compute" in paste
+    ours = (
+        ("source=" in paste
+        and "level=" in paste
+        and "msg=" in paste)
+        or "ollama" in paste
+        or "inference compute" in paste
+    )
     if not ours:
         return False
     found = _devices(paste, draft)
@@ -44,7 +50,9 @@ def _devices(paste: Paste, draft: Draft) -> bool:
         if library in ("cpu", ""):
             continue
         name = fields.get("name") or fields.get("description") or ""
-        vendor = {"cuda": "nvidia", "rocm": "amd", "oneapi": "intel", "hip": "amd"}.get(library.lower(), vendor_of(name))
+        vendor = {"cuda": "nvidia", "rocm": "amd", "oneapi": "intel", "hip": "amd"}.get(
+            library.lower(), vendor_of(name)
+        )
         index = counts.get(vendor, 0)
         counts[vendor] = index + 1
         _device(draft, vendor, index, fields, line)

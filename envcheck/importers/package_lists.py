@@ -10,7 +10,9 @@ from envcheck.schema.paste import Line, Paste
 _FROZEN = re.compile(r"(?<![\w.\]/-])([A-Za-z][\w.-]{1,60})==(\d[\w.+!-]{0,60})")
 _ROW = re.compile(r"^[\s|>*-]{0,8}([A-Za-z][\w.-]{1,60})(?:\s{2,60}|\s*\|\s*|\s)(\d[\w.+!-]{0,60})\s*(?:\||$|\s{2})")
 _CONDA_ROW = re.compile(r"^\s*([a-z_][\w.-]{1,60})\s+(\d[\w.!]{0,40})\s+(\S{1,60})(?:\s+(\S{1,80}))?\s*$")
-_DIST = re.compile(r"([A-Za-z][\w.]{1,60})-(\d[\w.+!]{0,60}?)(?:\.dist-info|\.egg-info|-(?:cp|py)\d[\w.]*-\w+-[\w.]+\.whl)")
+_DIST = re.compile(
+    r"([A-Za-z][\w.]{1,60})-(\d[\w.+!]{0,60}?)(?:\.dist-info|\.egg-info|-(?:cp|py)\d[\w.]*-\w+-[\w.]+\.whl)"
+)
 _MENTION = re.compile(
     r"(?<![\w./+-])`?(torch|pytorch|vllm|transformers|sglang|xformers|flash[-_]attn|bitsandbytes|numpy|triton|torchvision|torchaudio|accelerate)`?"
     r"(?: version| ver\.?)?(?:\s*[:=]\s*|\s+(?:is |v)?|@)[`'\"]?v?(\d{1,4}\.\d{1,4}(?:\.\w{1,12}){0,3}(?:\+[\w.]{1,30})?)",
@@ -18,10 +20,7 @@ _MENTION = re.compile(
 )
 _HEADER = re.compile(r"^[\s|>]{0,6}Package\s{1,60}\|?\s*Version", re.IGNORECASE)
 _KNOWN = frozenset(
-    "torch torchvision torchaudio triton xformers numpy vllm transformers tokenizers bitsandbytes flash-attn flash_attn sglang flashinfer "
-    "flashinfer-python auto-gptq auto_gptq autoawq accelerate peft deepspeed nvidia-nccl-cu12 nvidia-cuda-runtime-cu12 nvidia-cuda-runtime-cu11 "
-    "nvidia-cublas-cu12 nvidia-cublas-cu11 nvidia-cudnn-cu12 onnxruntime onnxruntime-gpu pydantic outlines ray llama-cpp-python llama_cpp_python "
-    "nvidia-cuda-cupti-cu12 nvidia-cuda-nvrtc-cu12 sgl-kernel sgl_kernel sentence-transformers huggingface-hub huggingface_hub".split()
+    ["torch", "torchvision", "torchaudio", "triton", "xformers", "numpy", "vllm", "transformers", "tokenizers", "bitsandbytes", "flash-attn", "flash_attn", "sglang", "flashinfer", "flashinfer-python", "auto-gptq", "auto_gptq", "autoawq", "accelerate", "peft", "deepspeed", "nvidia-nccl-cu12", "nvidia-cuda-runtime-cu12", "nvidia-cuda-runtime-cu11", "nvidia-cublas-cu12", "nvidia-cublas-cu11", "nvidia-cudnn-cu12", "onnxruntime", "onnxruntime-gpu", "pydantic", "outlines", "ray", "llama-cpp-python", "llama_cpp_python", "nvidia-cuda-cupti-cu12", "nvidia-cuda-nvrtc-cu12", "sgl-kernel", "sgl_kernel", "sentence-transformers", "huggingface-hub", "huggingface_hub"]
 )
 
 
@@ -95,7 +94,12 @@ def _frozen(paste: Paste, draft: Draft) -> bool:
     count, found = 0, False
     for line in paste.having("=="):
         text = line.text
-        if "[pip" in text or "requires" in text.lower() or "depends on" in text.lower() or "incompatible" in text.lower():
+        if (
+            "[pip" in text
+            or "requires" in text.lower()
+            or "depends on" in text.lower()
+            or "incompatible" in text.lower()
+        ):
             continue
         for name, release in _FROZEN.findall(text)[:40]:
             whole_line = text.strip() == f"{name}=={release}"

@@ -20,7 +20,14 @@ _LISTED = (
 
 def read(paste: Paste, draft: Draft) -> bool:
     """Take the facts; the layout is told by its "CUDA Driver Version:" or "ROCM Driver Version:" line or by its packages."""
-    ours = ("cuda driver version:", "rocm driver version:", "sglang.check_env", "\nsglang: ", "sgl_kernel: ", "flashinfer: ")
+    ours = (
+        "cuda driver version:",
+        "rocm driver version:",
+        "sglang.check_env",
+        "\nsglang: ",
+        "sgl_kernel: ",
+        "flashinfer: ",
+    )
     if not any(mark in paste for mark in ours):
         return False
     _accelerator(paste, draft)

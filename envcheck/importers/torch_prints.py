@@ -8,8 +8,12 @@ from envcheck.importers._draft import Draft, Importer
 from envcheck.schema.paste import Paste
 
 _SM = re.compile(r"\b(?:sm|compute)_(\d{2,3})[af]?\b")
-_INCOMPATIBLE = re.compile(r"((?:NVIDIA|Tesla|Quadro|GeForce|AMD)?.{2,60}?) with CUDA capability sm_(\d{2,3}) is not compatible")
-_AVAILABLE = re.compile(r"(?:torch\.)?cuda\.is_available\(\)[\"'`)\s]*(?:[:=]|is|->|returns)*\s*[:：]?\s*(True|False)\b")
+_INCOMPATIBLE = re.compile(
+    r"((?:NVIDIA|Tesla|Quadro|GeForce|AMD)?.{2,60}?) with CUDA capability sm_(\d{2,3}) is not compatible"
+)
+_AVAILABLE = re.compile(
+    r"(?:torch\.)?cuda\.is_available\(\)[\"'`)\s]*(?:[:=]|is|->|returns)*\s*[:：]?\s*(True|False)\b"
+)
 _STATED = re.compile(r"torch\.version\.cuda\W{0,12}(\d{1,2}\.\d)")
 
 

@@ -8,12 +8,14 @@ from envcheck.importers._draft import Draft, Importer, after, vendor_of
 from envcheck.importers._platform import read_platform
 from envcheck.schema.paste import Paste
 
-_ITEM = re.compile(r"^[\s>*-]*`?([A-Za-z][\w. -]{1,40}?)`? versions?(?: \([^)]{1,30}\))?:\s*`?(\d[\w.+!-]{0,60}|not installed)", re.IGNORECASE)
+_ITEM = re.compile(
+    r"^[\s>*-]*`?([A-Za-z][\w. -]{1,40}?)`? versions?(?: \([^)]{1,30}\))?:\s*`?(\d[\w.+!-]{0,60}|not installed)",
+    re.IGNORECASE,
+)
 _PYTHON = re.compile(r"(\d\.\d{1,2}(?:\.\d{1,3})?)")
 _GPU = re.compile(r"(?:^\s*[-*]\s*|\b)GPU (?:type|number|model)s?\s*:\s*(.{2,80})$", re.IGNORECASE)
 _NAMES = frozenset(
-    "transformers datasets accelerate peft trl deepspeed bitsandbytes vllm huggingface-hub huggingface_hub safetensors tokenizers llamafactory "
-    "torchvision torchaudio xformers triton flash-attn numpy gradio sentence-transformers optimum auto-gptq autoawq sglang".split()
+    ["transformers", "datasets", "accelerate", "peft", "trl", "deepspeed", "bitsandbytes", "vllm", "huggingface-hub", "huggingface_hub", "safetensors", "tokenizers", "llamafactory", "torchvision", "torchaudio", "xformers", "triton", "flash-attn", "numpy", "gradio", "sentence-transformers", "optimum", "auto-gptq", "autoawq", "sglang"]
 )
 
 

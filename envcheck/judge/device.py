@@ -32,7 +32,14 @@ class Device(NamedTuple):
 
 # What torch prints as "compute capability" on ROCm is the gfx target's first two digits; where they name one target
 # only, it is that one. https://llvm.org/docs/AMDGPUUsage.html#processors
-_GFX_OF_CAPABILITY = {(9, 4): "gfx942", (9, 5): "gfx950", (11, 0): "gfx1100", (12, 0): "gfx1201", (10, 3): "gfx1030", (11, 5): "gfx1151"}
+_GFX_OF_CAPABILITY = {
+    (9, 4): "gfx942",
+    (9, 5): "gfx950",
+    (11, 0): "gfx1100",
+    (12, 0): "gfx1201",
+    (10, 3): "gfx1030",
+    (11, 5): "gfx1151",
+}
 
 
 def devices_of(snapshot: Snapshot) -> tuple[Device, ...]:

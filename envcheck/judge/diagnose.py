@@ -48,7 +48,16 @@ def ordered(found: Iterable[Finding], known: dict[str, Rule]) -> list[Finding]:
             if other and _strength(finding) <= _strength(other):
                 explained[cause] = True
     links = {cause: CHAIN.index(rule.link) for cause, rule in known.items()}
-    return sorted(listed, key=lambda f: (_SEVERITY[f.severity], explained.get(f.cause, False), _CONFIDENCE[f.confidence], links[f.cause], f.cause))
+    return sorted(
+        listed,
+        key=lambda f: (
+            _SEVERITY[f.severity],
+            explained.get(f.cause, False),
+            _CONFIDENCE[f.confidence],
+            links[f.cause],
+            f.cause,
+        ),
+    )
 
 
 def _strength(finding: Finding) -> tuple[int, int]:

@@ -1,7 +1,9 @@
 """What a rule is, and what it may look at.
 
-A rule is a pure function from a `Case` to findings: readings first (a snapshot of this machine, or one reconstructed from
-a paste), what somebody tried to run, and, where there is a paste, its lines. `Sign` is one way in which software says that
+A rule is a pure function from a `Case` to findings: readings first (a snapshot of this machine, or one reconstructed
+from
+a paste), what somebody tried to run, and, where there is a paste, its lines. A sign is one way in which software
+says that
 it met the cause; signs are evidence on top of readings, and the only evidence where a paste holds nothing but an error.
 """
 
@@ -9,17 +11,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
-from typing import Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from envcheck.judge.device import Device, devices_of
+from envcheck.judge.rows import load
 from envcheck.judge.stack import Torch, torch_of
 from envcheck.judge.version import Version, version
+from envcheck.schema.cause import CauseFile, Sign
 from envcheck.schema.facts import Absent, Known, Unknown, value_of
 from envcheck.schema.paste import Line, Paste
 from envcheck.schema.snapshot import Snapshot
-from envcheck.schema.verdict import Finding, Intent, Link, Quote, Remedy, Severity
+from envcheck.schema.verdict import Finding, Intent, Link, Quote, Remedy
 
-Confidence = Literal["certain", "likely", "possible"]
 MAX_QUOTE = 400
 MAX_EVIDENCE = 6
 
@@ -93,7 +96,7 @@ class Case:
         """An environment variable's value, or None where it is unset or nobody looked."""
         return value_of(self.snapshot.variable(name))
 
-    def quote(self, label: str, fact: Known[object] | Absent | Unknown) -> Quote:
+    def quote(self, label: str, fact: Known[Any] | Absent | Unknown) -> Quote:
         """The line a reading rests on, or the reading itself where it did not come from a paste."""
         source = getattr(fact, "source", "")
         number = line_number(source)
@@ -109,21 +112,6 @@ class Case:
 COMPLETE_LIST = 40
 """Packages from which on a list is taken for a whole environment: collect_env prints about 20 of them, pip list of the
 smallest vLLM environment more than 100."""
-
-
-class Sign(NamedTuple):
-    """One line a program prints when it meets a cause.
-
-    `literal` is a lower-case substring that must be there; `pattern` (searched in that line only) narrows it; a line that
-    holds one of `unless` says something else.
-    """
-
-    literal: str
-    says: str
-    pattern: str = ""
-    severity: Severity = "blocker"
-    confidence: Confidence = "certain"
-    unless: tuple[str, ...] = ()
 
 
 class Rule(NamedTuple):
@@ -146,9 +134,11 @@ def line_number(source: str) -> int:
     return int(tail) if head != source and tail.isdigit() else 0
 
 
-def spoken(case: Case, cause: str, signs: Iterable[Sign], remedy: Remedy | None = None) -> Iterator[Finding]:
-    """A finding for every sign that the paste holds, quoting the first lines that show it."""
-    for sign in signs:
+def spoken(case: Case, cause: str) -> Iterator[Finding]:
+    """A finding for every sign of `cause` that the paste holds, quoting the first lines that show it."""
+    if not any(case.paste.lines):
+        return
+    for sign in signs_of(cause):
         lines = list(said(case, sign))
         if lines:
             yield Finding(
@@ -156,17 +146,27 @@ def spoken(case: Case, cause: str, signs: Iterable[Sign], remedy: Remedy | None 
                 severity=sign.severity,
                 says=sign.says,
                 evidence=tuple(quoted(line) for line in lines[:MAX_EVIDENCE]),
-                remedy=remedy,
+                remedy=remedy_of(cause),
                 confidence=sign.confidence,
             )
 
 
+def signs_of(cause: str) -> tuple[Sign, ...]:
+    """The signs of `requirements_matrix/causes/<cause>.toml`, read once."""
+    return load(f"causes/{cause}", CauseFile).sign
+
+
+def remedy_of(cause: str) -> Remedy:
+    """What helps against `cause`, from the same file."""
+    return load(f"causes/{cause}", CauseFile).remedy
+
+
 def said(case: Case, sign: Sign) -> Iterator[Line]:
     """The lines of the paste in which `sign` is spoken."""
-    if sign.pattern:
-        found = (line for line, _ in case.paste.matching(sign.literal, sign.pattern))
+    if sign.matches:
+        found = (line for line, _ in case.paste.matching(sign.has, sign.matches))
     else:
-        found = iter(case.paste.having(sign.literal))
+        found = iter(case.paste.having(sign.has))
     for line in found:
         lower = line.text.lower()
         if not any(word in lower for word in sign.unless):

@@ -1,6 +1,7 @@
 """A text somebody pasted: cleaned once, numbered from 1, and searched without ever backtracking over the whole of it.
 
-Terminal escapes, NULs and invisible characters are removed, over-long lines are cut, so nothing that a stranger wrote can
+Terminal escapes, NULs and invisible characters are removed, over-long lines are cut, so nothing that a stranger
+wrote can
 move a cursor, hide a word or make a pattern run for minutes. All searching starts from a plain substring; a regular
 expression only ever sees the one (short) line that holds it.
 """
@@ -19,7 +20,9 @@ MAX_HITS = 400
 """Occurrences of one substring that are looked at: a log that repeats an error more often says nothing new."""
 
 _ESCAPES = re.compile(r"\x1b(?:\[[0-9;:?<=>!]{0,32}[ -/]{0,4}[@-~]|\][^\x07\x1b\n]{0,512}(?:\x07|\x1b\\)?|[@-Z\\^_])")
-_INVISIBLE = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x9f\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]+")
+_INVISIBLE = re.compile(
+    "[\x00-\x08\x0e-\x1f\x7f-\x9f\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]+"
+)
 _ENTITIES = (("&lt;", "<"), ("&gt;", ">"), ("&quot;", '"'), ("&#39;", "'"), ("&nbsp;", " "), ("&amp;", "&"))
 
 

@@ -8,6 +8,7 @@ from envcheck.schema.facts import Observation, Record
 
 Status = Literal["met", "warning", "not_met", "unknown", "skipped", "waived"]
 Severity = Literal["blocker", "warning", "info"]
+Confidence = Literal["certain", "likely", "possible"]
 Readiness = Literal["ready", "ready_after_install", "limited", "blocked", "unknown"]
 Link = Literal["device", "driver", "runtime", "wheel", "backend", "model", "prompt"]
 """The chain a verdict hangs in: what comes first must hold before what comes later can mean anything."""
@@ -85,7 +86,7 @@ class Finding(Record, omit_defaults=False):
     says: str
     evidence: tuple[Quote, ...] = ()
     remedy: Remedy | None = None
-    confidence: Literal["certain", "likely", "possible"] = "likely"
+    confidence: Confidence = "likely"
 
 
 class Intent(Record):

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
-from envcheck.judge.rule import MAX_EVIDENCE, Case
+from envcheck.judge.rule import MAX_EVIDENCE, Case, remedy_of
 from envcheck.judge.version import Version
-from envcheck.schema.verdict import Finding, Quote
+from envcheck.schema.verdict import Confidence, Finding, Quote, Severity
+
+
+def finding(
+    cause: str, severity: Severity, says: str, *evidence: Quote | None, confidence: Confidence = "likely"
+) -> Finding:
+    """A finding with the remedy of its cause."""
+    return Finding(
+        cause=cause,
+        severity=severity,
+        says=says,
+        evidence=quotes(*evidence),
+        remedy=remedy_of(cause),
+        confidence=confidence,
+    )
 
 
 def quotes(*found: Quote | None) -> tuple[Quote, ...]:
@@ -22,13 +34,6 @@ def at_least(have: Version | None, wanted: Version) -> bool:
 def below(have: Version | None, limit: Version) -> bool:
     """True where `have` is known and older than `limit`."""
     return have is not None and have < limit
-
-
-def first(findings: Iterable[Finding]) -> list[Finding]:
-    """The first finding, as a list that may be empty."""
-    for finding in findings:
-        return [finding]
-    return []
 
 
 def windows(case: Case) -> bool:

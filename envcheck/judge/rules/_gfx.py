@@ -7,16 +7,34 @@ from typing import NamedTuple
 from envcheck.judge.rule import Case
 
 # https://github.com/astral-sh/uv/blob/main/crates/uv-torch/src/backend.rs and pytorch's .ci/docker/manywheel/build.sh
-_ROCM_62 = frozenset("gfx900 gfx906 gfx908 gfx90a gfx942 gfx1030 gfx1100".split())
-_ROCM_64 = _ROCM_62 | frozenset("gfx1101 gfx1102 gfx1200 gfx1201".split())
+_ROCM_62 = frozenset(["gfx900", "gfx906", "gfx908", "gfx90a", "gfx942", "gfx1030", "gfx1100"])
+_ROCM_64 = _ROCM_62 | frozenset(["gfx1101", "gfx1102", "gfx1200", "gfx1201"])
 _ROCM_70 = _ROCM_64 | {"gfx950"}
 _ROCM_72 = _ROCM_70 | {"gfx1150", "gfx1151", "gfx1103"}
 # https://docs.vllm.ai/en/latest/getting_started/installation/gpu.html , AMD ROCm
-_VLLM = frozenset("gfx90a gfx942 gfx950 gfx1100 gfx1101 gfx1200 gfx1201".split())
+_VLLM = frozenset(["gfx90a", "gfx942", "gfx950", "gfx1100", "gfx1101", "gfx1200", "gfx1201"])
 # https://github.com/sgl-project/sglang/blob/main/sgl-kernel/setup_rocm.py : gfx942 and gfx950
 _SGLANG = frozenset({"gfx942", "gfx950"})
 # https://github.com/ollama/ollama/blob/main/docs/gpu.mdx
-_OLLAMA = frozenset("gfx908 gfx90a gfx940 gfx941 gfx942 gfx950 gfx1010 gfx1012 gfx1030 gfx1100 gfx1101 gfx1102 gfx1151 gfx1200 gfx1201".split())
+_OLLAMA = frozenset(
+    [
+        "gfx908",
+        "gfx90a",
+        "gfx940",
+        "gfx941",
+        "gfx942",
+        "gfx950",
+        "gfx1010",
+        "gfx1012",
+        "gfx1030",
+        "gfx1100",
+        "gfx1101",
+        "gfx1102",
+        "gfx1151",
+        "gfx1200",
+        "gfx1201",
+    ]
+)
 
 
 class Targets(NamedTuple):

@@ -6,7 +6,8 @@ import re
 
 from envcheck.judge.rule import Case
 
-# Families published in bfloat16 on the Hugging Face hub (`torch_dtype` of their config.json); quantized checkpoints run in
+# Families published in bfloat16 on the Hugging Face hub (`torch_dtype` of their config.json); quantized checkpoints
+run in
 # half and are left out by `is_bf16`.
 _BF16 = re.compile(
     r"llama-?3|llama-?2|codellama|qwen[-_]?[123q]|qwq|mistral|mixtral|gemma|deepseek|phi-?[34]|yi-|internlm|baichuan2|command-r|glm-?4|falcon|olmo|granite|dbrx|starcoder2|smollm|exaone|nemotron|kimi|minicpm",
@@ -14,7 +15,10 @@ _BF16 = re.compile(
 )
 _QUANTIZED = re.compile(r"awq|gptq|int4|int8|w4a16|w8a8|gguf|bnb|-4bit|-8bit|fp8|exl2", re.IGNORECASE)
 _FP8 = re.compile(r"(?:^|[-_/. ])fp8(?:$|[-_/. ])|fp8[-_]?(?:dynamic|static|kv)|float8|-fp8", re.IGNORECASE)
-_MLA = re.compile(r"deepseek[-_]?(?:coder-)?v?(?:2|3|r1)(?!.*distill)|deepseek-(?:v2|v3|r1)(?!-distill)|kimi-k2|minicpm3|longcat", re.IGNORECASE)
+_MLA = re.compile(
+    r"deepseek[-_]?(?:coder-)?v?(?:2|3|r1)(?!.*distill)|deepseek-(?:v2|v3|r1)(?!-distill)|kimi-k2|minicpm3|longcat",
+    re.IGNORECASE,
+)
 
 
 def is_bf16(case: Case) -> bool:
@@ -24,7 +28,11 @@ def is_bf16(case: Case) -> bool:
 
 def is_fp8(case: Case) -> bool:
     """True where the model or the quantization asked for is FP8."""
-    return "fp8" in case.quantization or bool(_FP8.search(case.model)) or "fp8" in (case.option("quantization") or "").lower()
+    return (
+        "fp8" in case.quantization
+        or bool(_FP8.search(case.model))
+        or "fp8" in (case.option("quantization") or "").lower()
+    )
 
 
 def has_mla(case: Case) -> bool:
@@ -35,7 +43,22 @@ def has_mla(case: Case) -> bool:
 def method(case: Case) -> str:
     """The quantization method by its short name, from the intent or the model's name; "" where none is stated."""
     for text in (case.quantization, (case.option("quantization") or "").lower(), case.model):
-        for name in ("awq_marlin", "gptq_marlin", "awq", "gptq", "fp8", "bitsandbytes", "mxfp4", "nvfp4", "gguf", "marlin", "hqq", "torchao", "exl2", "squeezellm"):
+        for name in (
+            "awq_marlin",
+            "gptq_marlin",
+            "awq",
+            "gptq",
+            "fp8",
+            "bitsandbytes",
+            "mxfp4",
+            "nvfp4",
+            "gguf",
+            "marlin",
+            "hqq",
+            "torchao",
+            "exl2",
+            "squeezellm",
+        ):
             if name in text:
                 return name
         if "bnb" in text:

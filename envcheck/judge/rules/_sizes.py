@@ -33,8 +33,16 @@ def weights_mib(case: Case) -> int | None:
     if billions is None:
         return None
     kind = method(case)
-    native_fp8 = any(name in case.model for name in ("deepseek-v3", "deepseek-r1", "kimi-k2")) and "distill" not in case.model
-    per_parameter = 0.6 if kind in ("awq", "gptq", "awq_marlin", "gptq_marlin", "mxfp4", "nvfp4", "bitsandbytes", "squeezellm") else 1.0 if is_fp8(case) or kind in ("int8", "fp8") or native_fp8 else 2.0
+    native_fp8 = (
+        any(name in case.model for name in ("deepseek-v3", "deepseek-r1", "kimi-k2")) and "distill" not in case.model
+    )
+    per_parameter = (
+        0.6
+        if kind in ("awq", "gptq", "awq_marlin", "gptq_marlin", "mxfp4", "nvfp4", "bitsandbytes", "squeezellm")
+        else 1.0
+        if is_fp8(case) or kind in ("int8", "fp8") or native_fp8
+        else 2.0
+    )
     if kind in ("gguf", "exl2", "hqq", "torchao"):
         return None
     return int(billions * 1e9 * per_parameter / 2**20)

@@ -5,31 +5,22 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from envcheck.judge.rule import Case, Rule, Sign, quoted, spoken
-from envcheck.judge.rules._common import quotes
+from envcheck.judge.rule import Case, Rule, quoted, spoken
+from envcheck.judge.rules._common import finding
 from envcheck.schema.facts import Known
-from envcheck.schema.verdict import Finding, Remedy
+from envcheck.schema.verdict import Finding
 
 CAUSE = "driver_userspace_mismatch"
-REMEDY = Remedy(says="Reboot, or unload and reload the NVIDIA modules, so that the module matches the installed libraries.", commands=("reboot",), risk="restart", needs_root=True)
-SIGNS = (
-    Sign("driver/library version mismatch", "NVML found a kernel module of another version than its library."),
-    Sign("lib_rm_version_mismatch", "NVML found a kernel module of another version than its library."),
-    Sign("nvml_error_lib_rm_version_mismatch", "NVML found a kernel module of another version than its library."),
-    Sign("api mismatch", "The kernel log says that client and module differ.", r"NVRM: API mismatch|API mismatch: the client"),
-    Sign("this kernel module has the version", "The kernel log says that client and module differ.", severity="warning"),
-    Sign("nvml: driver/library", "NVML found a kernel module of another version than its library."),
-    Sign("unsupported display driver / cuda driver combination", "User-mode and kernel driver are of different versions (error 803).", confidence="likely"),
-    Sign("cuda_error_system_driver_mismatch", "User-mode and kernel driver are of different versions (error 803).", confidence="likely"),
-    Sign("cudaerrorsystemdrivermismatch", "User-mode and kernel driver are of different versions (error 803).", confidence="likely"),
-)  # fmt: skip
 _MODULE = re.compile(r"kernel module(?: for \S+)?\s+(\d{3}\.\d{1,3}(?:\.\d{1,3})?)", re.IGNORECASE)
-_LIBRARY = re.compile(r"(?:libcuda\.so|libnvidia-[a-z]+\.so|nvidia-smi|nvml version:?|nvidia-utils-\d+|libnvidia-compute-\d+\S*)[.\s:(]+\s*(\d{3}\.\d{1,3}(?:\.\d{1,3})?)", re.IGNORECASE)
+_LIBRARY = re.compile(
+    r"(?:libcuda\.so|libnvidia-[a-z]+\.so|nvidia-smi|nvml version:?|nvidia-utils-\d+|libnvidia-compute-\d+\S*)[.\s:(]+\s*(\d{3}\.\d{1,3}(?:\.\d{1,3})?)",
+    re.IGNORECASE,
+)
 
 
 def judge(case: Case) -> Iterator[Finding]:
     """Signs, then the two versions where a paste or a probe holds both."""
-    yield from spoken(case, CAUSE, SIGNS, REMEDY)
+    yield from spoken(case, CAUSE)
     yield from _probed(case)
     modules = [(line, m.group(1)) for line, m in case.paste.matching("kernel module", _MODULE.pattern)]
     libraries = [
@@ -38,12 +29,12 @@ def judge(case: Case) -> Iterator[Finding]:
     for module_line, module in modules:
         for library_line, library in libraries:
             if not module.startswith(library) and not library.startswith(module):
-                yield Finding(
-                    cause=CAUSE,
-                    severity="blocker",
-                    says=f"The kernel module is {module}, the user-space driver is {library}.",
-                    evidence=quotes(quoted(module_line), quoted(library_line)),
-                    remedy=REMEDY,
+                yield finding(
+                    CAUSE,
+                    "blocker",
+                    f"The kernel module is {module}, the user-space driver is {library}.",
+                    quoted(module_line),
+                    quoted(library_line),
                     confidence="certain",
                 )
                 return
@@ -54,14 +45,19 @@ def _probed(case: Case) -> Iterator[Finding]:
     if not (isinstance(nvidia.driver, Known) and isinstance(nvidia.user_mode_driver, Known)):
         return
     if nvidia.driver.value != nvidia.user_mode_driver.value and not isinstance(nvidia.compat_library, Known):
-        yield Finding(
-            cause=CAUSE,
-            severity="blocker",
-            says=f"The kernel module is {nvidia.driver.value}, the user-space driver is {nvidia.user_mode_driver.value}.",
-            evidence=quotes(case.quote("module", nvidia.driver), case.quote("library", nvidia.user_mode_driver)),
-            remedy=REMEDY,
+        yield finding(
+            CAUSE,
+            "blocker",
+            f"The kernel module is {nvidia.driver.value}, the user-space driver is {nvidia.user_mode_driver.value}.",
+            case.quote("module", nvidia.driver),
+            case.quote("library", nvidia.user_mode_driver),
             confidence="certain",
         )
 
 
-RULE = Rule(cause=CAUSE, link="driver", judge=judge, explains=("driver_stack_not_ready", "container_gpu_not_exposed", "cpu_only_build", "driver_too_old"))
+RULE = Rule(
+    cause=CAUSE,
+    link="driver",
+    judge=judge,
+    explains=("driver_stack_not_ready", "container_gpu_not_exposed", "cpu_only_build", "driver_too_old"),
+)

@@ -5,33 +5,20 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from envcheck.judge.rule import Case, Rule, Sign, quoted, spoken
-from envcheck.judge.rules._common import quotes
-from envcheck.schema.verdict import Finding, Quote, Remedy
+from envcheck.judge.rule import Case, Rule, quoted, spoken
+from envcheck.judge.rules._common import finding
+from envcheck.schema.verdict import Finding, Quote
 
 CAUSE = "visible_devices_misconfigured"
-REMEDY = Remedy(says="Unset the variable, or set it to device numbers that exist, in the environment of the process that runs the backend.", commands=("env | grep -E 'VISIBLE_DEVICES|HSA_|OLLAMA_'",))
 _INDEX_VARIABLES = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "GPU_DEVICE_ORDINAL")
 _NAMED = r"(?:CUDA|HIP|ROCR|NVIDIA|GGML_VK|ZE|ONEAPI|ASCEND_RT)_VISIBLE_DEVICES|GPU_DEVICE_ORDINAL"
-SIGNS = (
-    Sign("invalid literal for int() with base 10", "A device UUID stands where the program expects a number.", r"base 10: '?\"?(?:GPU|MIG)-"),
-    Sign("visible_devices", "The program complains about the variable that selects devices.", rf"(?:{_NAMED}).{{0,120}}(?:invalid|not (?:valid|supported|found|set correctly)|out of range|mismatch|inconsistent|conflict|override|must|should|unset|empty|wrong|hid)", confidence="likely", unless=("user overrode",)),
-    Sign("visible devices", "The program complains about the devices that it was given.", r"(?:invalid|no) .{0,30}visible devices", confidence="possible"),
-    Sign("user overrode visible devices", "Somebody selected devices for Ollama by a variable.", severity="warning", confidence="possible"),
-    Sign("invalid device id", "The device number or UUID in the environment does not exist.", r"invalid device id|device_id|visible", confidence="likely"),
-    Sign("hsa_override_gfx_version", "HSA_OVERRIDE_GFX_VERSION forces a gfx target that does not fit.", r"invalid|wrong|mismatch|fail|unsupported|error", confidence="likely"),
-    Sign("invalid ollama_llm_library", "OLLAMA_LLM_LIBRARY names a runner that is not there."),
-    Sign("ollama_llm_library", "OLLAMA_LLM_LIBRARY forces one runner.", r"(?:invalid|not found|unknown|unavailable|fallback|user override)", confidence="likely"),
-    Sign("hip error: invalid device ordinal", "A device number is outside of those that the process may see.", confidence="likely"),
-    Sign("rocr_visible_devices", "Ray and the backend disagree on which variable selects AMD GPUs.", r"use hip_visible_devices|please use|not supported"),
-)  # fmt: skip
 _UUID = re.compile(r"^(?:GPU|MIG)-[0-9a-fA-F]", re.IGNORECASE)
 _OVERRIDE = re.compile(r"^(\d{1,2})\.(\d)\.(\d)$")
 
 
 def judge(case: Case) -> Iterator[Finding]:
     """Signs, then the variables against the devices and the backend."""
-    yield from spoken(case, CAUSE, SIGNS, REMEDY)
+    yield from spoken(case, CAUSE)
     for name in _INDEX_VARIABLES:
         value = case.variable(name)
         if value is not None:
@@ -46,15 +33,33 @@ def _selection(case: Case, name: str, value: str) -> Iterator[Finding]:
     if value in ("-1", "", "none", "NoDevFiles", "void"):
         hidden = value != "" or not case.paste.lines[0]
         if hidden:
-            yield _finding(case, f"{name}={value!r} hides every device.", where, "blocker" if case.has_gpu() else "warning", "likely")
+            yield _finding(
+                case,
+                f"{name}={value!r} hides every device.",
+                where,
+                "blocker" if case.has_gpu() else "warning",
+                "likely",
+            )
         return
     if any(_UUID.match(part) for part in parts) and case.backend in ("vllm", "sglang"):
         mig = any(part.upper().startswith("MIG") for part in parts)
-        yield _finding(case, f"{name} holds a device UUID; {case.backend} converts its entries to numbers in many versions.", where, "blocker" if mig and _no_device(case) else "warning", "likely")
+        yield _finding(
+            case,
+            f"{name} holds a device UUID; {case.backend} converts its entries to numbers in many versions.",
+            where,
+            "blocker" if mig and _no_device(case) else "warning",
+            "likely",
+        )
     numbers = [int(part) for part in parts if part.isdigit()]
     count = len(case.nvidia if name == "CUDA_VISIBLE_DEVICES" else case.devices)
     if numbers and count and max(numbers) >= count and case.torch.available is False:
-        yield _finding(case, f"{name}={value} names device {max(numbers)}, and only {count} are listed.", where, "blocker", "likely")
+        yield _finding(
+            case,
+            f"{name}={value} names device {max(numbers)}, and only {count} are listed.",
+            where,
+            "blocker",
+            "likely",
+        )
 
 
 def _no_device(case: Case) -> bool:
@@ -67,11 +72,29 @@ def _several(case: Case) -> Iterator[Finding]:
     if not torch_rocm or case.backend not in ("vllm", "sglang"):
         return
     if case.variable("ROCR_VISIBLE_DEVICES") is not None:
-        yield _finding(case, "ROCR_VISIBLE_DEVICES hides devices from the runtime that the backend numbers itself.", _variable_quote(case, "ROCR_VISIBLE_DEVICES"), "warning", "likely")
+        yield _finding(
+            case,
+            "ROCR_VISIBLE_DEVICES hides devices from the runtime that the backend numbers itself.",
+            _variable_quote(case, "ROCR_VISIBLE_DEVICES"),
+            "warning",
+            "likely",
+        )
     size = case.option("tensor_parallel_size") or "1"
     ray = case.package("ray") is not None or "ray" in (case.option("distributed_executor_backend") or "")
-    if size.isdigit() and int(size) > 1 and (ray or case.backend == "vllm") and case.variable("HIP_VISIBLE_DEVICES") is None:
-        yield _finding(case, "Several AMD GPUs under Ray: Ray sets ROCR_VISIBLE_DEVICES for each worker while the backend binds by local rank.", case.quote("GPU", case.amd[0].fact) if case.amd else None, "warning", "possible")
+    if (
+        size.isdigit()
+        and int(size) > 1
+        and (ray or case.backend == "vllm")
+        and case.variable("HIP_VISIBLE_DEVICES") is None
+    ):
+        yield _finding(
+            case,
+            "Several AMD GPUs under Ray: Ray sets ROCR_VISIBLE_DEVICES for each worker while the backend "
+            "binds by local rank.",
+            case.quote("GPU", case.amd[0].fact) if case.amd else None,
+            "warning",
+            "possible",
+        )
 
 
 def _forced(case: Case) -> Iterator[Finding]:
@@ -82,18 +105,33 @@ def _forced(case: Case) -> Iterator[Finding]:
         forced = f"gfx{match.group(1)}{match.group(2)}{match.group(3)}" if match else ""
         for device in case.amd:
             if forced and device.gfx and device.gfx[:-2] != forced[:-2]:
-                yield _finding(case, f"HSA_OVERRIDE_GFX_VERSION={override} makes {device.name} ({device.gfx}) load code for {forced}, another generation.", where, "blocker", "likely")
+                yield _finding(
+                    case,
+                    f"HSA_OVERRIDE_GFX_VERSION={override} makes {device.name} ({device.gfx}) load code for "
+                    f"{forced}, another generation.",
+                    where,
+                    "blocker",
+                    "likely",
+                )
                 return
     library = case.variable("OLLAMA_LLM_LIBRARY")
     if library:
         cpu = library.startswith("cpu") and case.has_gpu()
-        other = ("cuda" in library and bool(case.amd) and not case.nvidia) or ("rocm" in library and bool(case.nvidia) and not case.amd)
+        other = ("cuda" in library and bool(case.amd) and not case.nvidia) or (
+            "rocm" in library and bool(case.nvidia) and not case.amd
+        )
         severity = "blocker" if cpu or other else "warning"
-        yield _finding(case, f"OLLAMA_LLM_LIBRARY={library} forces one runner.", _variable_quote(case, "OLLAMA_LLM_LIBRARY"), severity, "likely")
+        yield _finding(
+            case,
+            f"OLLAMA_LLM_LIBRARY={library} forces one runner.",
+            _variable_quote(case, "OLLAMA_LLM_LIBRARY"),
+            severity,
+            "likely",
+        )
 
 
 def _finding(case: Case, says: str, where: Quote | None, severity: str, confidence: str) -> Finding:
-    return Finding(cause=CAUSE, severity=severity, says=says, evidence=quotes(where), remedy=REMEDY, confidence=confidence)  # type: ignore[arg-type]
+    return finding(CAUSE, severity, says, where, confidence=confidence)
 
 
 def _variable_quote(case: Case, name: str) -> Quote:
@@ -103,4 +141,9 @@ def _variable_quote(case: Case, name: str) -> Quote:
     return Quote(line=0, text=f"{name}={case.variable(name)}")
 
 
-RULE = Rule(cause=CAUSE, link="runtime", judge=judge, explains=("parallel_size_exceeds_gpus", "cpu_only_build", "driver_stack_not_ready"))
+RULE = Rule(
+    cause=CAUSE,
+    link="runtime",
+    judge=judge,
+    explains=("parallel_size_exceeds_gpus", "cpu_only_build", "driver_stack_not_ready"),
+)
