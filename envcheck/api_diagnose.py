@@ -32,14 +32,14 @@ def diagnose(dump: str, intent: Intent | None = None, error: tuple[str, ...] = (
 
 
 def intent_of(value: Any) -> Intent:
-    """An intent from JSON: `flags` may be an object ({"tensor_parallel_size": 8}) or a list of options; null is nothing.
+    """An intent from JSON: `flags` is an object ({"tensor_parallel_size": 8}), a list of options, or null.
 
     Raises ValueError with one sentence where the shape is another.
     """
     if value is None:
         return Intent()
     if not isinstance(value, dict):
-        raise ValueError("intent must be an object with backend, model, quantization and flags")
+        raise ValueError("intent must be an object with backend, model, quantization and flags")  # noqa: TRY004
     texts = {name: value.get(name) for name in ("backend", "model", "quantization")}
     for name, text in texts.items():
         if text is not None and not isinstance(text, str):

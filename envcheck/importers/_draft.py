@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from envcheck.schema.facts import Absent, Known, Observation, Unknown
 from envcheck.schema.paste import Line, Paste
@@ -23,11 +23,19 @@ from envcheck.schema.snapshot import (
     Snapshot,
     Toolchain,
     TorchBuild,
+    Vendor,
 )
 
 _SECTIONS: dict[str, Any] = {
-    "os": Os, "cpu": Cpu, "memory": Memory, "nvidia": Nvidia, "amd": Amd, "intel": Intel, "toolchain": Toolchain, "containers": Containers,
-}  # fmt: skip
+    "os": Os,
+    "cpu": Cpu,
+    "memory": Memory,
+    "nvidia": Nvidia,
+    "amd": Amd,
+    "intel": Intel,
+    "toolchain": Toolchain,
+    "containers": Containers,
+}
 _NOT_STATED = Unknown(why="the paste does not state it")
 _MAX_GPUS = 64
 _SECRET = re.compile(r"token|secret|passw|api_?key|credential", re.IGNORECASE)
@@ -120,7 +128,7 @@ class Draft:
 
     def _vendor(self, vendor: str) -> Known[tuple[Gpu, ...]] | None:
         found = [
-            Gpu(index=index, vendor=vendor, **{field: _fact(stated) for field, stated in fields.items()})
+            Gpu(index=index, vendor=cast(Vendor, v), **{field: _fact(stated) for field, stated in fields.items()})
             for (v, index), fields in sorted(self._gpus.items())
             if v == vendor
         ]
@@ -170,7 +178,7 @@ def after(text: str, separator: str = ":") -> str:
 
 
 def mib(text: str) -> int | None:
-    """A size with its unit ("23.7 GiB", "46068MiB", "80 GB") in MiB; None where there is none. GB is read as GiB, as these tools mean it."""
+    """A size with its unit ("23.7 GiB", "46068MiB") in MiB, or None. GB is read as GiB, as these tools mean it."""
     match = _SIZE.search(text)
     if not match:
         return None

@@ -8,10 +8,28 @@ from envcheck.importers._draft import Draft, Importer
 from envcheck.schema.paste import Paste
 
 _NAMES = (
-    "tensor-parallel-size", "pipeline-parallel-size", "data-parallel-size", "tp-size", "max-model-len", "context-length", "gpu-memory-utilization",
-    "mem-fraction-static", "dtype", "quantization", "kv-cache-dtype", "attention-backend", "load-format", "nnodes", "ctx-size", "n-gpu-layers", "model",
-    "model-path", "enable-lora", "device", "num-gpu-blocks-override",
-)  # fmt: skip
+    "tensor-parallel-size",
+    "pipeline-parallel-size",
+    "data-parallel-size",
+    "tp-size",
+    "max-model-len",
+    "context-length",
+    "gpu-memory-utilization",
+    "mem-fraction-static",
+    "dtype",
+    "quantization",
+    "kv-cache-dtype",
+    "attention-backend",
+    "load-format",
+    "nnodes",
+    "ctx-size",
+    "n-gpu-layers",
+    "model",
+    "model-path",
+    "enable-lora",
+    "device",
+    "num-gpu-blocks-override",
+)
 _SHORT = {
     "tp": "tensor-parallel-size",
     "pp": "pipeline-parallel-size",

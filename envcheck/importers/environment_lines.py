@@ -1,4 +1,4 @@
-"""`NAME=value` lines, `export`, `-e` of docker, systemd `Environment=`: only variables that change how a backend runs."""
+"""`NAME=value` in any notation (`export`, `docker -e`, `Environment=`): variables that change how a backend runs."""
 
 from __future__ import annotations
 
@@ -8,9 +8,33 @@ from envcheck.importers._draft import Draft, Importer
 from envcheck.schema.paste import Paste
 
 _PREFIXES = (
-    "CUDA_", "HIP_", "ROCR_", "HSA_", "NVIDIA_", "NCCL_", "VLLM_", "SGLANG_", "SGL_", "OLLAMA_", "GGML_", "TORCH_", "PYTORCH_", "LD_LIBRARY_PATH",
-    "LD_PRELOAD", "GPU_DEVICE_ORDINAL", "HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "TRITON_", "FLASHINFER_", "XLA_", "RAY_", "AMD_", "ZE_", "ONEAPI_", "SYCL_",
-)  # fmt: skip
+    "CUDA_",
+    "HIP_",
+    "ROCR_",
+    "HSA_",
+    "NVIDIA_",
+    "NCCL_",
+    "VLLM_",
+    "SGLANG_",
+    "SGL_",
+    "OLLAMA_",
+    "GGML_",
+    "TORCH_",
+    "PYTORCH_",
+    "LD_LIBRARY_PATH",
+    "LD_PRELOAD",
+    "GPU_DEVICE_ORDINAL",
+    "HF_HUB_OFFLINE",
+    "TRANSFORMERS_OFFLINE",
+    "TRITON_",
+    "FLASHINFER_",
+    "XLA_",
+    "RAY_",
+    "AMD_",
+    "ZE_",
+    "ONEAPI_",
+    "SYCL_",
+)
 _SET = re.compile(
     r"(?<![\w-])((?:" + "|".join(_PREFIXES) + r")[A-Z0-9_]{0,60})=(\"[^\"\n]{0,400}\"|'[^'\n]{0,400}'|[^\s\"'`]{0,600})"
 )

@@ -1,4 +1,4 @@
-"""What small host commands print: `uname`, `/etc/os-release`, `ldd --version`, `nvcc`, `gcc`, `/proc/driver/nvidia/version`, `docker info`, `df`, `free`."""
+"""Small host commands: `uname`, os-release, `ldd --version`, `nvcc`, `gcc`, `docker info`, `df` and `free`."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def _distro(draft: Draft, name: str, line: Line) -> bool:
 
 def _memory(paste: Paste, draft: Draft) -> bool:
     found = False
-    for line, match in paste.matching("/dev/shm", _SHM.pattern):
+    for line, match in paste.matching("/dev/shm", _SHM.pattern):  # noqa: S108
         draft.put("memory.shm_total_mib", mib(match.group(1)), line)
         draft.put("memory.shm_free_mib", mib(match.group(2)), line)
         found = True

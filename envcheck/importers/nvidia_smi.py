@@ -1,4 +1,4 @@
-"""`nvidia-smi`: the table with its old and new banner, `-L`, `-q`, `--query-gpu` CSV, and the sentences it fails with."""
+"""`nvidia-smi`: the table with both banners, `-L`, `-q`, `--query-gpu` CSV, and the sentences it fails with."""
 
 from __future__ import annotations
 
@@ -82,9 +82,9 @@ def _listing(paste: Paste, draft: Draft) -> bool:
         draft.gpu("nvidia", int(match.group(1)), "name", match.group(2), line)
         found = True
     for line in paste.having("mib,"):
-        match = _CSV.match(line.text)
-        if match:
-            draft.gpu("nvidia", int(match.group(1) or len(draft.gpus("nvidia"))), "name", match.group(2).strip(), line)
+        row = _CSV.match(line.text)
+        if row:
+            draft.gpu("nvidia", int(row.group(1) or len(draft.gpus("nvidia"))), "name", row.group(2).strip(), line)
             found = True
     return found
 

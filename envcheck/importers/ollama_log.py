@@ -18,9 +18,7 @@ _OS_VERSION = re.compile(r"(\d{1,4}(?:\.\d{1,4}){1,2})")
 def read(paste: Paste, draft: Draft) -> bool:
     """Take devices, settings, memory and version."""
     ours = (
-        ("source=" in paste
-        and "level=" in paste
-        and "msg=" in paste)
+        ("source=" in paste and "level=" in paste and "msg=" in paste)
         or "ollama" in paste
         or "inference compute" in paste
     )

@@ -14,13 +14,56 @@ _DIST = re.compile(
     r"([A-Za-z][\w.]{1,60})-(\d[\w.+!]{0,60}?)(?:\.dist-info|\.egg-info|-(?:cp|py)\d[\w.]*-\w+-[\w.]+\.whl)"
 )
 _MENTION = re.compile(
-    r"(?<![\w./+-])`?(torch|pytorch|vllm|transformers|sglang|xformers|flash[-_]attn|bitsandbytes|numpy|triton|torchvision|torchaudio|accelerate)`?"
-    r"(?: version| ver\.?)?(?:\s*[:=]\s*|\s+(?:is |v)?|@)[`'\"]?v?(\d{1,4}\.\d{1,4}(?:\.\w{1,12}){0,3}(?:\+[\w.]{1,30})?)",
+    r"(?<![\w./+-])`?(torch|pytorch|vllm|transformers|sglang|xformers|flash[-_]attn|bitsandbytes|numpy|triton|torchvision"
+    r"|torchaudio|accelerate)`?(?: version| ver\.?)?(?:\s*[:=]\s*|\s+(?:is |v)?|@)[`'\"]?"
+    r"v?(\d{1,4}\.\d{1,4}(?:\.\w{1,12}){0,3}(?:\+[\w.]{1,30})?)",
     re.IGNORECASE,
 )
 _HEADER = re.compile(r"^[\s|>]{0,6}Package\s{1,60}\|?\s*Version", re.IGNORECASE)
 _KNOWN = frozenset(
-    ["torch", "torchvision", "torchaudio", "triton", "xformers", "numpy", "vllm", "transformers", "tokenizers", "bitsandbytes", "flash-attn", "flash_attn", "sglang", "flashinfer", "flashinfer-python", "auto-gptq", "auto_gptq", "autoawq", "accelerate", "peft", "deepspeed", "nvidia-nccl-cu12", "nvidia-cuda-runtime-cu12", "nvidia-cuda-runtime-cu11", "nvidia-cublas-cu12", "nvidia-cublas-cu11", "nvidia-cudnn-cu12", "onnxruntime", "onnxruntime-gpu", "pydantic", "outlines", "ray", "llama-cpp-python", "llama_cpp_python", "nvidia-cuda-cupti-cu12", "nvidia-cuda-nvrtc-cu12", "sgl-kernel", "sgl_kernel", "sentence-transformers", "huggingface-hub", "huggingface_hub"]
+    [
+        "torch",
+        "torchvision",
+        "torchaudio",
+        "triton",
+        "xformers",
+        "numpy",
+        "vllm",
+        "transformers",
+        "tokenizers",
+        "bitsandbytes",
+        "flash-attn",
+        "flash_attn",
+        "sglang",
+        "flashinfer",
+        "flashinfer-python",
+        "auto-gptq",
+        "auto_gptq",
+        "autoawq",
+        "accelerate",
+        "peft",
+        "deepspeed",
+        "nvidia-nccl-cu12",
+        "nvidia-cuda-runtime-cu12",
+        "nvidia-cuda-runtime-cu11",
+        "nvidia-cublas-cu12",
+        "nvidia-cublas-cu11",
+        "nvidia-cudnn-cu12",
+        "onnxruntime",
+        "onnxruntime-gpu",
+        "pydantic",
+        "outlines",
+        "ray",
+        "llama-cpp-python",
+        "llama_cpp_python",
+        "nvidia-cuda-cupti-cu12",
+        "nvidia-cuda-nvrtc-cu12",
+        "sgl-kernel",
+        "sgl_kernel",
+        "sentence-transformers",
+        "huggingface-hub",
+        "huggingface_hub",
+    ]
 )
 
 

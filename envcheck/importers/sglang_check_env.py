@@ -13,13 +13,33 @@ _RELEASE = re.compile(r"release (\d{1,2}\.\d{1,2})")
 _HIP = re.compile(r"HIP version: (\d{1,2}\.\d{1,2})")
 _VERSION = re.compile(r"\d{1,4}(?:\.\d{1,4}){1,3}")
 _LISTED = (
-    "sglang", "sgl_kernel", "flashinfer", "flashinfer_python", "triton", "transformers", "torchao", "numpy", "vllm", "xgrammar", "outlines",
-    "huggingface_hub", "fastapi", "pydantic", "tiktoken", "openai", "anthropic", "litellm", "aiohttp", "uvicorn", "orjson", "pil",
-)  # fmt: skip
+    "sglang",
+    "sgl_kernel",
+    "flashinfer",
+    "flashinfer_python",
+    "triton",
+    "transformers",
+    "torchao",
+    "numpy",
+    "vllm",
+    "xgrammar",
+    "outlines",
+    "huggingface_hub",
+    "fastapi",
+    "pydantic",
+    "tiktoken",
+    "openai",
+    "anthropic",
+    "litellm",
+    "aiohttp",
+    "uvicorn",
+    "orjson",
+    "pil",
+)
 
 
 def read(paste: Paste, draft: Draft) -> bool:
-    """Take the facts; the layout is told by its "CUDA Driver Version:" or "ROCM Driver Version:" line or by its packages."""
+    """Take the facts; the layout is told by its driver line or by its packages."""
     ours = (
         "cuda driver version:",
         "rocm driver version:",

@@ -15,7 +15,33 @@ _ITEM = re.compile(
 _PYTHON = re.compile(r"(\d\.\d{1,2}(?:\.\d{1,3})?)")
 _GPU = re.compile(r"(?:^\s*[-*]\s*|\b)GPU (?:type|number|model)s?\s*:\s*(.{2,80})$", re.IGNORECASE)
 _NAMES = frozenset(
-    ["transformers", "datasets", "accelerate", "peft", "trl", "deepspeed", "bitsandbytes", "vllm", "huggingface-hub", "huggingface_hub", "safetensors", "tokenizers", "llamafactory", "torchvision", "torchaudio", "xformers", "triton", "flash-attn", "numpy", "gradio", "sentence-transformers", "optimum", "auto-gptq", "autoawq", "sglang"]
+    [
+        "transformers",
+        "datasets",
+        "accelerate",
+        "peft",
+        "trl",
+        "deepspeed",
+        "bitsandbytes",
+        "vllm",
+        "huggingface-hub",
+        "huggingface_hub",
+        "safetensors",
+        "tokenizers",
+        "llamafactory",
+        "torchvision",
+        "torchaudio",
+        "xformers",
+        "triton",
+        "flash-attn",
+        "numpy",
+        "gradio",
+        "sentence-transformers",
+        "optimum",
+        "auto-gptq",
+        "autoawq",
+        "sglang",
+    ]
 )
 
 

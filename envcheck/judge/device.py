@@ -13,7 +13,7 @@ from envcheck.schema.snapshot import Gpu, Snapshot
 class Device(NamedTuple):
     """One GPU. None means that neither the reading nor the table says."""
 
-    index: int
+    number: int
     vendor: str
     kind: str
     name: str
@@ -32,7 +32,7 @@ class Device(NamedTuple):
 
 # What torch prints as "compute capability" on ROCm is the gfx target's first two digits; where they name one target
 # only, it is that one. https://llvm.org/docs/AMDGPUUsage.html#processors
-_GFX_OF_CAPABILITY = {
+_GFX_OF_CAPABILITY: dict[tuple[int, ...], str] = {
     (9, 4): "gfx942",
     (9, 5): "gfx950",
     (11, 0): "gfx1100",
@@ -61,7 +61,7 @@ def _device(gpu: Gpu) -> Device:
         memory = memory or row.memory_mib
     kind = gpu.kind if gpu.kind != "unknown" or row is None else row.kind
     return Device(
-        index=gpu.index,
+        number=gpu.index,
         vendor=gpu.vendor,
         kind=kind,
         name=name or f"{gpu.vendor} GPU {gpu.index}",

@@ -19,7 +19,7 @@ from envcheck.judge.stack import Torch, torch_of
 from envcheck.judge.version import Version, version
 from envcheck.schema.cause import CauseFile, Sign
 from envcheck.schema.facts import Absent, Known, Unknown, value_of
-from envcheck.schema.paste import Line, Paste
+from envcheck.schema.paste import Line, Paste, compiled
 from envcheck.schema.snapshot import Snapshot
 from envcheck.schema.verdict import Finding, Intent, Link, Quote, Remedy
 
@@ -163,11 +163,9 @@ def remedy_of(cause: str) -> Remedy:
 
 def said(case: Case, sign: Sign) -> Iterator[Line]:
     """The lines of the paste in which `sign` is spoken."""
-    if sign.matches:
-        found = (line for line, _ in case.paste.matching(sign.has, sign.matches))
-    else:
-        found = iter(case.paste.having(sign.has))
-    for line in found:
+    for line in case.paste.having(sign.has):
+        if sign.matches and not compiled(sign.matches).search(line.text):
+            continue
         lower = line.text.lower()
         if not any(word in lower for word in sign.unless):
             yield line

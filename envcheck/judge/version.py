@@ -9,10 +9,14 @@ Version = tuple[int, ...]
 _NUMBER = re.compile(r"\d{1,9}(?:\.\d{1,9}){0,5}")
 
 
-@lru_cache(maxsize=4096)
 def version(text: str | None) -> Version | None:
     """The release part of a version as numbers; None where there is none ("dev", "N/A")."""
-    match = _NUMBER.match(text.strip().lstrip("vV")) if text else None
+    return _numbers(text) if text else None
+
+
+@lru_cache(maxsize=4096)
+def _numbers(text: str) -> Version | None:
+    match = _NUMBER.match(text.strip().lstrip("vV"))
     return tuple(int(part) for part in match.group().split(".")) if match else None
 
 

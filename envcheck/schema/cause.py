@@ -25,6 +25,6 @@ class CauseFile(Record):
     """One cause: where its wordings come from, when they were last looked at, what helps, and its signs."""
 
     checked: str
-    sources: tuple[str, ...] = ()
     remedy: Remedy
+    sources: tuple[str, ...] = ()
     sign: tuple[Sign, ...] = ()

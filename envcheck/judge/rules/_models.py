@@ -6,11 +6,12 @@ import re
 
 from envcheck.judge.rule import Case
 
-# Families published in bfloat16 on the Hugging Face hub (`torch_dtype` of their config.json); quantized checkpoints
-run in
-# half and are left out by `is_bf16`.
+# Families published in bfloat16 on the Hugging Face hub (`torch_dtype` of their config.json); quantized
+# checkpoints run in half and are left out by `is_bf16`.
 _BF16 = re.compile(
-    r"llama-?3|llama-?2|codellama|qwen[-_]?[123q]|qwq|mistral|mixtral|gemma|deepseek|phi-?[34]|yi-|internlm|baichuan2|command-r|glm-?4|falcon|olmo|granite|dbrx|starcoder2|smollm|exaone|nemotron|kimi|minicpm",
+    r"llama-?3|llama-?2|codellama|qwen[-_]?[123q]|qwq|mistral|mixtral|gemma|deepseek|phi-?[34]|yi-|internlm|baichuan2"
+    r"|command-r"
+    r"|glm-?4|falcon|olmo|granite|dbrx|starcoder2|smollm|exaone|nemotron|kimi|minicpm",
     re.IGNORECASE,
 )
 _QUANTIZED = re.compile(r"awq|gptq|int4|int8|w4a16|w8a8|gguf|bnb|-4bit|-8bit|fp8|exl2", re.IGNORECASE)

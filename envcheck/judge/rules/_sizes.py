@@ -10,7 +10,22 @@ from envcheck.judge.rules._models import is_fp8, method
 _EXPERTS = re.compile(r"(\d{1,2})x(\d{1,3}(?:\.\d{1,2})?)b\b", re.IGNORECASE)
 _BILLIONS = re.compile(r"(?<![\w.])(\d{1,4}(?:\.\d{1,2})?)b\b", re.IGNORECASE)
 # Totals of families whose names do not carry them: model cards on https://huggingface.co
-_NAMED = (("deepseek-v3", 671.0), ("deepseek-r1-distill", None), ("deepseek-r1", 671.0), ("deepseek-v2-lite", 15.7), ("deepseek-coder-v2-lite", 15.7), ("deepseek-v2", 236.0), ("deepseek-coder-v2", 236.0), ("kimi-k2", 1000.0), ("command-r-plus", 104.0), ("command-r", 35.0), ("mixtral-8x7b", 46.7), ("mixtral-8x22b", 141.0), ("dbrx", 132.0), ("grok-1", 314.0))  # fmt: skip
+_NAMED = (
+    ("deepseek-v3", 671.0),
+    ("deepseek-r1-distill", None),
+    ("deepseek-r1", 671.0),
+    ("deepseek-v2-lite", 15.7),
+    ("deepseek-coder-v2-lite", 15.7),
+    ("deepseek-v2", 236.0),
+    ("deepseek-coder-v2", 236.0),
+    ("kimi-k2", 1000.0),
+    ("command-r-plus", 104.0),
+    ("command-r", 35.0),
+    ("mixtral-8x7b", 46.7),
+    ("mixtral-8x22b", 141.0),
+    ("dbrx", 132.0),
+    ("grok-1", 314.0),
+)
 
 
 def parameters_b(model: str) -> float | None:
@@ -28,7 +43,7 @@ def parameters_b(model: str) -> float | None:
 
 
 def weights_mib(case: Case) -> int | None:
-    """Weights in MiB at the precision that the name or the intent states: 2 bytes for each parameter unless quantized."""
+    """Weights in MiB at the precision that name or intent state: 2 bytes a parameter unless quantized."""
     billions = parameters_b(case.model)
     if billions is None:
         return None

@@ -1,4 +1,4 @@
-"""The accelerator stack of one package differs from that of torch or of the machine: CUDA 11, 12 and 13 mixed, a CUDA build on ROCm."""
+"""Accelerator stacks are mixed: CUDA 11 with 12 or 13 between packages, a CUDA build on a ROCm machine."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def _vendor(case: Case) -> Iterator[Finding]:
 
 
 def _runtimes(case: Case) -> Iterator[Finding]:
-    """A vLLM or SGLang wheel for another CUDA major than torch's, told by the runtime packages that were installed with it."""
+    """A wheel for another CUDA major than torch's, told by the runtime packages that came with it."""
     torch = case.torch
     if torch.cuda is None or torch.accelerator != "cuda":
         return

@@ -1,4 +1,4 @@
-"""An attention, LoRA or Triton kernel that does not run on this GPU, by generation or shared memory; the rest of the backend does."""
+"""One kernel (attention, LoRA, Triton) does not run on this GPU, by generation or shared memory; the rest does."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from envcheck.judge.rule import Case, Rule, spoken
 from envcheck.judge.rules._common import below, finding
 from envcheck.judge.rules._models import has_mla
 from envcheck.judge.version import dotted
-from envcheck.schema.verdict import Finding, Quote
+from envcheck.schema.verdict import Confidence, Finding, Quote, Severity
 
 CAUSE = "attention_kernel_unsupported_on_gpu"
 _SMALL_SHARED_MEMORY = ((7, 5), (8, 6), (8, 9), (12, 0), (12, 1))
@@ -17,7 +17,7 @@ https://docs.nvidia.com/cuda/cuda-c-programming-guide/index.html#features-and-te
 
 
 def judge(case: Case) -> Iterator[Finding]:
-    """Signs, then FlashInfer and FlashAttention below Ampere, LoRA below Ampere, and MLA kernels on small shared memory."""
+    """Signs, then FlashInfer, FlashAttention and LoRA below Ampere, and MLA kernels on small shared memory."""
     yield from spoken(case, CAUSE)
     yield from _flashinfer(case)
     yield from _chosen(case)
@@ -111,7 +111,7 @@ def _lora(case: Case) -> Iterator[Finding]:
         )
 
 
-def _finding(severity: str, says: str, confidence: str, *evidence: Quote) -> Finding:
+def _finding(severity: Severity, says: str, confidence: Confidence, *evidence: Quote) -> Finding:
     return finding(CAUSE, severity, says, *evidence, confidence=confidence)
 
 

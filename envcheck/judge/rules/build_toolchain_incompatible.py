@@ -11,8 +11,8 @@ from envcheck.schema.facts import value_of
 from envcheck.schema.verdict import Finding
 
 CAUSE = "build_toolchain_incompatible"
-# https://docs.nvidia.com/cuda/cuda-toolkit-release-notes/index.html : first toolkit that compiles for a compute
-capability.
+# https://docs.nvidia.com/cuda/cuda-toolkit-release-notes/index.html : first toolkit that knows each
+# compute capability.
 _FIRST_TOOLKIT = (
     ((12, 1), (12, 9)),
     ((12, 0), (12, 8)),

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from envcheck.judge.rule import Case, Rule, spoken
-from envcheck.judge.rules._common import finding, quotes
-from envcheck.schema.facts import Known, value_of
-from envcheck.schema.verdict import Finding
+from envcheck.judge.rules._common import finding
+from envcheck.schema.facts import Known
+from envcheck.schema.verdict import Confidence, Finding, Severity
 
 CAUSE = "cpu_isa_missing"
 
@@ -18,14 +18,13 @@ _EXPECTED = ("avx", "avx2", "fma", "f16c")
 def judge(case: Case) -> Iterator[Finding]:
     """Signs, then the flags against what each backend's builds use."""
     flags_fact = case.snapshot.cpu.flags
-    flags = set(value_of(flags_fact) or ())
+    flags: set[str] = set(flags_fact.value if isinstance(flags_fact, Known) else ())
     lacking = [name for name in _EXPECTED if _x86(flags) and name not in flags]
     for spoken_of in spoken(case, CAUSE):
         if spoken_of.confidence == "likely" and lacking:
             says = f"{spoken_of.says[:-1]}; it lacks {', '.join(lacking)}."
-            yield finding(
-                CAUSE, spoken_of.severity, says, *spoken_of.evidence, case.quote("flags", flags_fact), confidence="certain"
-            )
+            evidence = (*spoken_of.evidence, case.quote("flags", flags_fact))
+            yield finding(CAUSE, spoken_of.severity, says, *evidence, confidence="certain")
         else:
             yield spoken_of
     if not isinstance(flags_fact, Known) or not _x86(flags):
@@ -50,7 +49,7 @@ def _x86(flags: set[str]) -> bool:
     return "sse2" in flags or "sse" in flags
 
 
-def _finding(case: Case, severity: str, says: str, confidence: str) -> Finding:
+def _finding(case: Case, severity: Severity, says: str, confidence: Confidence) -> Finding:
     return finding(CAUSE, severity, says, case.quote("flags", case.snapshot.cpu.flags), confidence=confidence)
 
 

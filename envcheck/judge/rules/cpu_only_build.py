@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from envcheck.judge.rule import Case, Rule, spoken
 from envcheck.judge.rules._common import finding, quotes, windows
 from envcheck.schema.facts import Known
-from envcheck.schema.verdict import Finding
+from envcheck.schema.verdict import Confidence, Finding, Severity
 
 CAUSE = "cpu_only_build"
 
@@ -34,7 +34,7 @@ def judge(case: Case) -> Iterator[Finding]:
         )
 
 
-def _finding(severity: str, says: str, confidence: str, case: Case, fact: object) -> Finding:
+def _finding(severity: Severity, says: str, confidence: Confidence, case: Case, fact: object) -> Finding:
     evidence = quotes(
         case.quote("torch", case.torch.fact), case.quote("GPU", fact) if isinstance(fact, Known) else None
     )

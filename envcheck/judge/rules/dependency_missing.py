@@ -8,7 +8,7 @@ from envcheck.judge.rule import Case, Rule, spoken
 from envcheck.judge.rules._common import finding
 from envcheck.judge.rules._models import method
 from envcheck.schema.facts import Known
-from envcheck.schema.verdict import Finding, Quote
+from envcheck.schema.verdict import Confidence, Finding, Quote, Severity
 
 CAUSE = "dependency_missing"
 _OWN = (
@@ -85,7 +85,7 @@ def _setting(case: Case) -> Quote | None:
     return None
 
 
-def _finding(severity: str, says: str, confidence: str, where: Quote | None) -> Finding:
+def _finding(severity: Severity, says: str, confidence: Confidence, where: Quote | None) -> Finding:
     return finding(CAUSE, severity, says, where, confidence=confidence)
 
 

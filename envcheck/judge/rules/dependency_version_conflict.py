@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from envcheck.judge.rule import Case, Rule, spoken
 from envcheck.judge.rules._common import finding
-from envcheck.judge.rules._pins import broken_pins
+from envcheck.judge.rules._matrix import broken_pins
 from envcheck.schema.verdict import Finding
 
 CAUSE = "dependency_version_conflict"
@@ -18,11 +18,11 @@ def judge(case: Case) -> Iterator[Finding]:
     for pin in broken_pins(case):
         yield finding(
             CAUSE,
-            "blocker" if pin.certain else "warning",
+            "warning",
             f"{pin.owner} expects {pin.name} {pin.expected}; installed is {pin.have}.",
             case.package_quote(pin.owner.split(" ")[0]),
             case.package_quote(pin.name),
-            confidence="likely" if pin.certain else "possible",
+            confidence="likely" if pin.exact else "possible",
         )
 
 

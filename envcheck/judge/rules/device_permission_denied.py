@@ -10,7 +10,6 @@ from envcheck.schema.facts import Known
 from envcheck.schema.verdict import Finding
 
 CAUSE = "device_permission_denied"
-_DENIED = r"permission denied|operation not permitted|access denied|not accessible|eacces|insufficient permission|cannot open|unable to open|could not open|no permission"
 
 
 def judge(case: Case) -> Iterator[Finding]:

@@ -1,4 +1,4 @@
-"""A driver is installed but cannot be used: module not loaded or refused, `nvidia_uvm` or the fabric manager missing, cuInit fails."""
+"""A driver is installed but cannot be used: module not loaded, `nvidia_uvm` or fabric manager missing, cuInit fails."""
 
 from __future__ import annotations
 

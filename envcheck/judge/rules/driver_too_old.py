@@ -1,85 +1,68 @@
 """The NVIDIA driver is older than what the binaries, their PTX or the container image need.
 
-Minor-version compatibility: a CUDA 12 runtime starts on every driver from 525.60.13 on, so a lower *minor* is not a
-fault by
-itself; PTX is the exception, because the driver's own compiler must know it. A driver below the floor of its CUDA
-major is
-a fault unless CUDA is seen to work, which means that a forward-compatibility library is in use.
+Minor-version compatibility: a CUDA 12 runtime starts from driver 525.60.13 on, so a lower *minor* is no fault
+by itself; PTX is the exception, because the driver's own compiler must know it. A driver below the floor of its CUDA
+major is a fault unless CUDA is seen to work, which means that a forward-compatibility library is in use.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+from envcheck.judge import tables
 from envcheck.judge.rule import Case, Rule, spoken
-from envcheck.judge.rules._common import below, finding, quotes, windows
-from envcheck.judge.rules._floors import OLLAMA_DRIVER_FLOOR, cuda_of_driver, driver_floor
+from envcheck.judge.rules._common import finding, quotes, windows
+from envcheck.judge.rules._matrix import ollama_driver
 from envcheck.judge.version import dotted, version
-from envcheck.schema.facts import value_of
-from envcheck.schema.verdict import Finding
+from envcheck.schema.facts import text_of, value_of
+from envcheck.schema.verdict import Finding, Quote
 
 CAUSE = "driver_too_old"
+_PTX_SHIPPED_FROM = (12, 8)
+"""From CUDA 12.8 on torch wheels carry PTX of their newest target (build_cuda.sh of pytorch: "12.0+PTX")."""
 
 
 def judge(case: Case) -> Iterator[Finding]:
-    """Signs, then driver against the CUDA runtime of torch, then against what Ollama needs."""
+    """Signs, then the driver against the CUDA runtime of torch, then against what Ollama needs."""
     yield from spoken(case, CAUSE)
-    driver = version(value_of(case.snapshot.nvidia.driver))
-    level = version(value_of(case.snapshot.nvidia.cuda_driver)) or (cuda_of_driver(driver) if driver else None)
-    torch = case.torch
-    if torch.cuda and torch.accelerator == "cuda" and (driver or level):
-        yield from _runtime(case, driver, level)
-    if driver and case.backend == "ollama" and driver < OLLAMA_DRIVER_FLOOR:
-        yield finding(
-            CAUSE,
-            "warning",
-            f"Driver {dotted(driver)} is older than {dotted(OLLAMA_DRIVER_FLOOR)}, which Ollama's CUDA 12 "
-            "runner needs.",
-            case.quote("driver", case.snapshot.nvidia.driver),
-            confidence="likely",
-        )
+    if case.torch.cuda and case.torch.accelerator == "cuda":
+        yield from _runtime(case, dotted(case.torch.cuda[:2]))
+    yield from _ollama(case)
 
 
-def _runtime(case: Case, driver: tuple[int, ...] | None, level: tuple[int, ...] | None) -> Iterator[Finding]:
-    torch, nvidia = case.torch, case.snapshot.nvidia
-    assert torch.cuda is not None
-    floor = driver_floor(torch.cuda, windows(case))
-    evidence = quotes(
-        case.quote("driver", nvidia.driver if driver else nvidia.cuda_driver), case.quote("torch CUDA", torch.cuda_fact)
-    )
-    runtime = dotted(torch.cuda[:2])
-    too_old = below(driver, floor) if driver else level is not None and level[0] < torch.cuda[0]
-    if too_old and torch.available is not True:
-        yield finding(
-            CAUSE,
-            "blocker",
-            f"The torch build needs CUDA {runtime} and so a driver of at least {dotted(floor)}; here it is "
-            f"{dotted(driver or level or ())}.",
-            *evidence,
-            confidence="certain",
+def _runtime(case: Case, runtime: str) -> Iterator[Finding]:
+    nvidia = case.snapshot.nvidia
+    driver, level = value_of(nvidia.driver), value_of(nvidia.cuda_driver)
+    served = tables.serving(runtime, driver=driver, cuda_driver=None if driver else level, windows=windows(case))
+    fact = nvidia.driver if driver else nvidia.cuda_driver
+    evidence = quotes(case.quote("driver", fact), case.quote("torch CUDA", case.torch.cuda_fact))
+    if served.runs is False and case.torch.available is not True:
+        says = f"torch needs CUDA {runtime} and so a driver of at least {served.needs}; here it is {text_of(fact)}."
+        yield finding(CAUSE, "blocker", says, *evidence, confidence="certain")
+    elif served.runs is False:
+        says = (
+            f"The driver is below the floor of CUDA {runtime} and CUDA still starts: a compatibility library is in use."
         )
-    elif too_old:
-        yield finding(
-            CAUSE,
-            "info",
-            f"The driver is below the floor of CUDA {runtime} and CUDA still starts: a forward-compatibility "
-            "library is in use.",
-            *evidence,
-            confidence="possible",
-        )
-    elif level and level < torch.cuda[:2]:
-        yield finding(
-            CAUSE,
-            "warning" if torch.cuda >= _PTX_SHIPPED_FROM else "info",
-            f"The driver offers CUDA {dotted(level)}, the build was made with {runtime}: kernels shipped as "
-            "PTX will be refused.",
-            *evidence,
-            confidence="possible",
-        )
+        yield finding(CAUSE, "info", says, *evidence, confidence="possible")
+    elif served.in_full is False:
+        yield _in_part(runtime, evidence)
 
 
-_PTX_SHIPPED_FROM = (12, 8)
-"""From CUDA 12.8 on torch wheels carry PTX of their newest target (build_cuda.sh of pytorch: "12.0+PTX")."""
+def _in_part(runtime: str, evidence: tuple[Quote, ...]) -> Finding:
+    """Machine code runs; what a wheel ships as PTX, or compiles at run time with its own toolkit, does not."""
+    serious = (version(runtime) or ()) >= _PTX_SHIPPED_FROM
+    says = f"The driver serves CUDA {runtime} only in part: kernels shipped as PTX will be refused."
+    return finding(CAUSE, "warning" if serious else "info", says, *evidence, confidence="possible")
+
+
+def _ollama(case: Case) -> Iterator[Finding]:
+    driver = case.snapshot.nvidia.driver
+    floor = ollama_driver(case) if case.backend == "ollama" else None
+    have = version(value_of(driver))
+    if have and floor and have < floor:
+        says = f"Driver {dotted(have)} is older than {dotted(floor)}, which Ollama's CUDA 12 runner needs."
+        yield finding(CAUSE, "warning", says, case.quote("driver", driver), confidence="likely")
+
 
 RULE = Rule(
     cause=CAUSE,

@@ -11,9 +11,11 @@ from envcheck.schema.facts import Known
 from envcheck.schema.verdict import Finding
 
 CAUSE = "driver_userspace_mismatch"
+_NAMES = ("libcuda.so", "libnvidia", "nvidia-smi ", "nvml version", "nvidia-utils")
 _MODULE = re.compile(r"kernel module(?: for \S+)?\s+(\d{3}\.\d{1,3}(?:\.\d{1,3})?)", re.IGNORECASE)
 _LIBRARY = re.compile(
-    r"(?:libcuda\.so|libnvidia-[a-z]+\.so|nvidia-smi|nvml version:?|nvidia-utils-\d+|libnvidia-compute-\d+\S*)[.\s:(]+\s*(\d{3}\.\d{1,3}(?:\.\d{1,3})?)",
+    r"(?:libcuda\.so|libnvidia-[a-z]+\.so|nvidia-smi|nvml version:?|nvidia-utils-\d+|libnvidia-compute-\d+\S*)"
+    r"[.\s:(]+\s*(\d{3}\.\d{1,3}(?:\.\d{1,3})?)",
     re.IGNORECASE,
 )
 
@@ -23,9 +25,7 @@ def judge(case: Case) -> Iterator[Finding]:
     yield from spoken(case, CAUSE)
     yield from _probed(case)
     modules = [(line, m.group(1)) for line, m in case.paste.matching("kernel module", _MODULE.pattern)]
-    libraries = [
-        (line, m.group(1)) for word in ("libcuda.so", "libnvidia", "nvidia-smi ", "nvml version", "nvidia-utils") for line, m in case.paste.matching(word, _LIBRARY.pattern)
-    ]  # fmt: skip
+    libraries = [(line, m.group(1)) for word in _NAMES for line, m in case.paste.matching(word, _LIBRARY.pattern)]
     for module_line, module in modules:
         for library_line, library in libraries:
             if not module.startswith(library) and not library.startswith(module):

@@ -8,6 +8,7 @@ from envcheck.judge.rule import Case, Rule, spoken
 from envcheck.judge.rules._common import at_least, below, finding
 from envcheck.judge.rules._models import is_bf16, is_fp8
 from envcheck.judge.version import dotted
+from envcheck.schema.facts import TextFact
 from envcheck.schema.verdict import Finding
 
 CAUSE = "dtype_unsupported_on_gpu"
@@ -37,7 +38,7 @@ def judge(case: Case) -> Iterator[Finding]:
         )
 
 
-def _bf16(case: Case, name: str, capability: str, fact: object) -> Iterator[Finding]:
+def _bf16(case: Case, name: str, capability: str, fact: TextFact) -> Iterator[Finding]:
     asked = (case.option("dtype") or "").lower()
     if asked in ("half", "float16", "fp16", "float", "float32"):
         return

@@ -4,65 +4,47 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from envcheck.judge import tables, versions
 from envcheck.judge.rule import Case, Rule, spoken
 from envcheck.judge.rules._common import finding
-from envcheck.judge.version import Version, dotted, version
+from envcheck.judge.rules._matrix import installed, release_of, unreleased
 from envcheck.schema.facts import value_of
-from envcheck.schema.verdict import Finding
+from envcheck.schema.verdict import Finding, Severity
 
 CAUSE = "glibc_too_old"
-# Wheel tags on PyPI, newest first: package, release, glibc of the tag.
-_TAGS: tuple[tuple[str, Version, Version], ...] = (
-    ("vllm", (0, 22), (2, 28)),
-    ("vllm", (0, 20), (2, 35)),
-    ("vllm", (0, 12), (2, 31)),
-    ("sglang", (0, 5, 15), (2, 34)),
-    ("torch", (2, 7), (2, 28)),
-)
-_VLLM_BUILD_HOST: Version = (2, 31)
-"""vLLM's wheels before 0.12 carry the tag manylinux1 and are built on Ubuntu 20.04 (glibc 2.31), whose symbols its CUDA
-extension uses on some paths. https://github.com/vllm-project/vllm/blob/main/docker/Dockerfile"""
+_BUILD_HOST = "2.31"
+"""vLLM's wheels before 0.12 carry the tag manylinux1 and are built on Ubuntu 20.04 (glibc 2.31), whose symbols their
+extensions use on some paths. https://github.com/vllm-project/vllm/blob/main/docker/Dockerfile"""
+_NO_WHEEL_BELOW = "2.27"
+"""CentOS 7 and its like: no CUDA extension of any inference backend of these years loads there."""
 
 
 def judge(case: Case) -> Iterator[Finding]:
     """Signs, then the C library against the tags of the installed wheels."""
     yield from spoken(case, CAUSE)
-    fact = case.snapshot.os.glibc
-    glibc = version(value_of(fact))
+    glibc = value_of(case.snapshot.os.glibc)
     if glibc is None:
         return
-    seen: set[str] = set()
-    for name, since, needed in _TAGS:
-        have = case.torch.release if name == "torch" else case.package(name)
-        if have is None or have < since or name in seen:
+    for name, label, floor in _floors(case):
+        if versions.at_least(glibc, floor) is False:
+            low: Severity = "blocker" if versions.at_least(glibc, _NO_WHEEL_BELOW) is False else "warning"
+            says = f"{name} {label} is made for glibc {floor}; here it is {glibc}."
+            yield finding(CAUSE, low, says, case.quote("glibc", case.snapshot.os.glibc), confidence="likely")
+
+
+def _floors(case: Case) -> Iterator[tuple[str, str, str]]:
+    torch = case.torch.label
+    row = tables.torch_release(torch) if torch and not unreleased(torch) else None
+    if row is not None and row.glibc:
+        yield "torch", torch, row.glibc
+    for name in ("vllm", "sglang"):
+        release, have = release_of(case, name), installed(case, name)
+        if have and unreleased(have):
             continue
-        seen.add(name)
-        if glibc < needed:
-            yield _finding(
-                case,
-                f"{name} {dotted(have)} is made for glibc {dotted(needed)}",
-                dotted(glibc),
-                "blocker" if glibc < _ANY_WHEEL else "warning",
-            )
-    vllm = case.package("vllm")
-    wanted = vllm is not None or case.backend == "vllm"
-    if wanted and "vllm" not in seen and glibc < _VLLM_BUILD_HOST:
-        yield _finding(
-            case,
-            "vLLM's wheels are built against glibc 2.31",
-            dotted(glibc),
-            "blocker" if glibc < _CENTOS_7_LIMIT else "warning",
-        )
-
-
-_ANY_WHEEL: Version = (2, 28)
-_CENTOS_7_LIMIT: Version = (2, 27)
-
-
-def _finding(case: Case, says: str, have: str, severity: str) -> Finding:
-    return finding(
-        CAUSE, severity, f"{says}; here it is {have}.", case.quote("glibc", case.snapshot.os.glibc), confidence="likely"
-    )
+        if release is not None and release.glibc:
+            yield name, have or "", release.glibc
+        elif name == "vllm" and (have or case.backend == "vllm"):
+            yield name, have or "", _BUILD_HOST
 
 
 RULE = Rule(

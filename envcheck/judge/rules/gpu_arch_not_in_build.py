@@ -6,10 +6,11 @@ from collections.abc import Iterator
 
 from envcheck.judge.device import Device
 from envcheck.judge.rule import Case, Rule, spoken
-from envcheck.judge.rules._archs import compiled_for, runs_on
 from envcheck.judge.rules._common import finding
-from envcheck.judge.version import Version, dotted
-from envcheck.schema.facts import Known, value_of
+from envcheck.judge.rules._matrix import compiled_for
+from envcheck.judge.tables import kernels_serve
+from envcheck.judge.version import dotted
+from envcheck.schema.facts import Known
 from envcheck.schema.verdict import Finding
 
 CAUSE = "gpu_arch_not_in_build"
@@ -20,28 +21,25 @@ def judge(case: Case) -> Iterator[Finding]:
     yield from spoken(case, CAUSE)
     if case.torch.accelerator not in ("cuda", ""):
         return
-    stated = case.snapshot.python.torch.arch_list
-    archs = compiled_for(case.torch, value_of(stated))
-    if not archs:
-        return
+    kernels, ptx = compiled_for(case)
     for device in case.nvidia:
-        if device.capability and not runs_on(archs, device.capability[:2]):
-            yield _missing(case, device, archs, isinstance(stated, Known))
+        capability = dotted((device.capability or ())[:2])
+        if kernels and capability and kernels_serve(capability, kernels, ptx) is False:
+            yield _missing(case, device, kernels)
             return
 
 
-def _missing(case: Case, device: Device, archs: tuple[Version, ...], stated: bool) -> Finding:
-    newer = device.capability is not None and device.capability > max(archs)
-    listed = ", ".join(dotted(arch) for arch in archs)
+def _missing(case: Case, device: Device, kernels: tuple[str, ...]) -> Finding:
+    stated = case.snapshot.python.torch.arch_list
+    capability = dotted(device.capability or ())
     return finding(
         CAUSE,
         "blocker",
-        f"{device.name} has compute capability {dotted(device.capability or ())}; torch {case.torch.label} is "
-        f"compiled for {listed}.",
+        f"{device.name} has capability {capability}; torch {case.torch.label} is made for {', '.join(kernels)}.",
         case.quote("GPU", device.fact),
         case.quote("torch", case.torch.fact),
-        case.quote("architectures", case.snapshot.python.torch.arch_list) if stated else None,
-        confidence="certain" if stated or newer else "likely",
+        case.quote("architectures", stated) if isinstance(stated, Known) else None,
+        confidence="certain" if isinstance(stated, Known) else "likely",
     )
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from envcheck.judge.rule import Case, Rule, spoken
-from envcheck.judge.rules._backends import minimum_capability
 from envcheck.judge.rules._common import finding
+from envcheck.judge.rules._matrix import capability_floor
 from envcheck.judge.version import dotted
 from envcheck.schema.verdict import Finding
 
@@ -16,7 +16,7 @@ CAUSE = "gpu_below_backend_minimum"
 def judge(case: Case) -> Iterator[Finding]:
     """Signs, then each GPU against the floor of the backend's version."""
     yield from spoken(case, CAUSE)
-    floor = minimum_capability(case)
+    floor = capability_floor(case)
     if floor is None or not case.nvidia:
         return
     low = [device for device in case.nvidia if device.capability and device.capability < floor]

@@ -56,7 +56,7 @@ def _full(case: Case) -> Iterator[Finding]:
     yield finding(
         CAUSE,
         "warning",
-        f"{worst.name} (GPU {worst.index}) has {worst.free_mib} of {worst.memory_mib} MiB free.",
+        f"{worst.name} (GPU {worst.number}) has {worst.free_mib} of {worst.memory_mib} MiB free.",
         case.quote("GPU", worst.fact),
         confidence="possible",
     )

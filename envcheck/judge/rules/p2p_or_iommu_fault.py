@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from envcheck.judge.rule import Case, Rule, spoken
 from envcheck.judge.rules._common import finding
-from envcheck.schema.facts import Known, value_of
+from envcheck.schema.facts import Known
 from envcheck.schema.verdict import Finding
 
 CAUSE = "p2p_or_iommu_fault"
@@ -22,7 +22,7 @@ def judge(case: Case) -> Iterator[Finding]:
         yield finding(
             CAUSE,
             "warning",
-            f"{size} GPUs work together inside a virtual machine ({value_of(hypervisor)}), where direct paths "
+            f"{size} GPUs work together inside a virtual machine ({hypervisor.value}), where direct paths "
             "between them often do not work.",
             case.quote("hypervisor", hypervisor),
             case.quote("GPU", case.devices[0].fact),

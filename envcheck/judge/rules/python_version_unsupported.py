@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from envcheck.judge import versions
 from envcheck.judge.rule import Case, Rule, spoken
 from envcheck.judge.rules._common import finding
-from envcheck.judge.rules._pythons import supported
-from envcheck.judge.version import dotted, version
+from envcheck.judge.rules._matrix import installed, release_of, unreleased
 from envcheck.schema.facts import value_of
 from envcheck.schema.verdict import Finding
 
@@ -15,19 +15,19 @@ CAUSE = "python_version_unsupported"
 
 
 def judge(case: Case) -> Iterator[Finding]:
-    """Signs, then the interpreter against what the backend and torch support."""
+    """Signs, then the interpreter against what the installed backend supports."""
     yield from spoken(case, CAUSE)
     fact = case.snapshot.python.version
-    python = version(value_of(fact))
-    for name, span in supported(case):
-        if python and not span.low <= python[:2] <= span.high:
+    python = value_of(fact)
+    for name in ("vllm", "sglang"):
+        row, have = release_of(case, name), installed(case, name)
+        if not (python and row and have) or unreleased(have) or not row.python:
+            continue
+        if versions.within(versions.base(python), row.python) is False:
+            # Installed all the same, so from source or by force: a reason for trouble, no proof of it.
+            says = f"{name} {have} supports Python {row.python}; here it is {python}."
             yield finding(
-                CAUSE,
-                "blocker" if span.certain else "warning",
-                f"{name} supports Python {dotted(span.low)} to {dotted(span.high)}; here it is {dotted(python)}.",
-                case.quote("Python", fact),
-                case.package_quote(name.split(" ")[0]) if case.package(name.split(" ")[0]) else None,
-                confidence="likely" if span.certain else "possible",
+                CAUSE, "warning", says, case.quote("Python", fact), case.package_quote(name), confidence="likely"
             )
 
 

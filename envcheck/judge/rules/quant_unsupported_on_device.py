@@ -11,7 +11,6 @@ from envcheck.judge.version import Version, dotted
 from envcheck.schema.verdict import Finding
 
 CAUSE = "quant_unsupported_on_device"
-_METHODS = r"awq|gptq|marlin|bitsandbytes|fp8|squeezellm|aqlm|hqq|gguf|mxfp4|nvfp4|modelopt|compressed-tensors|torchao|deepspeedfp|quark|quantization"
 # https://github.com/vllm-project/vllm/blob/main/docs/features/quantization/README.md
 _FLOOR: dict[str, Version] = {
     "awq": (7, 5),

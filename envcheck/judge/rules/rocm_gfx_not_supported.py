@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from envcheck.judge.rule import Case, Rule, spoken
 from envcheck.judge.rules._common import finding
-from envcheck.judge.rules._gfx import targets
+from envcheck.judge.rules._matrix import gfx_targets
 from envcheck.schema.verdict import Finding
 
 CAUSE = "rocm_gfx_not_supported"
@@ -17,7 +17,7 @@ def judge(case: Case) -> Iterator[Finding]:
     yield from spoken(case, CAUSE)
     if case.torch.accelerator not in ("rocm", "") or not case.amd:
         return
-    supported = targets(case)
+    supported = gfx_targets(case)
     for device in case.amd:
         if device.gfx and supported and device.gfx not in supported.targets:
             yield finding(

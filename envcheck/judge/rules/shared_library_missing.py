@@ -11,7 +11,7 @@ CAUSE = "shared_library_missing"
 
 
 def judge(case: Case) -> Iterator[Finding]:
-    """Signs only: which libraries a program loads is known when it fails, or from a probe's loader readings elsewhere."""
+    """Signs only: which libraries a program loads is known when it fails."""
     yield from spoken(case, CAUSE)
 
 

@@ -10,6 +10,7 @@ from envcheck.schema.facts import value_of
 from envcheck.schema.verdict import Finding
 
 CAUSE = "shm_too_small"
+_PLACE = "/dev/shm"  # noqa: S108  (named, never written)
 _DOCKER_DEFAULT_MIB = 64
 _WANTED_MIB = 1024
 
@@ -26,8 +27,8 @@ def judge(case: Case) -> Iterator[Finding]:
         yield finding(
             CAUSE,
             "blocker" if tight else "warning",
-            f"/dev/shm has {size} MiB; worker processes and NCCL want at least {_WANTED_MIB}.",
-            case.quote("/dev/shm", fact),
+            f"{_PLACE} has {size} MiB; worker processes and NCCL want at least {_WANTED_MIB}.",
+            case.quote(_PLACE, fact),
             confidence="likely",
         )
 

@@ -7,11 +7,10 @@ from collections.abc import Iterator
 
 from envcheck.judge.rule import Case, Rule, quoted, spoken
 from envcheck.judge.rules._common import finding
-from envcheck.schema.verdict import Finding, Quote
+from envcheck.schema.verdict import Confidence, Finding, Quote, Severity
 
 CAUSE = "visible_devices_misconfigured"
 _INDEX_VARIABLES = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "GPU_DEVICE_ORDINAL")
-_NAMED = r"(?:CUDA|HIP|ROCR|NVIDIA|GGML_VK|ZE|ONEAPI|ASCEND_RT)_VISIBLE_DEVICES|GPU_DEVICE_ORDINAL"
 _UUID = re.compile(r"^(?:GPU|MIG)-[0-9a-fA-F]", re.IGNORECASE)
 _OVERRIDE = re.compile(r"^(\d{1,2})\.(\d)\.(\d)$")
 
@@ -34,7 +33,6 @@ def _selection(case: Case, name: str, value: str) -> Iterator[Finding]:
         hidden = value != "" or not case.paste.lines[0]
         if hidden:
             yield _finding(
-                case,
                 f"{name}={value!r} hides every device.",
                 where,
                 "blocker" if case.has_gpu() else "warning",
@@ -44,7 +42,6 @@ def _selection(case: Case, name: str, value: str) -> Iterator[Finding]:
     if any(_UUID.match(part) for part in parts) and case.backend in ("vllm", "sglang"):
         mig = any(part.upper().startswith("MIG") for part in parts)
         yield _finding(
-            case,
             f"{name} holds a device UUID; {case.backend} converts its entries to numbers in many versions.",
             where,
             "blocker" if mig and _no_device(case) else "warning",
@@ -54,7 +51,6 @@ def _selection(case: Case, name: str, value: str) -> Iterator[Finding]:
     count = len(case.nvidia if name == "CUDA_VISIBLE_DEVICES" else case.devices)
     if numbers and count and max(numbers) >= count and case.torch.available is False:
         yield _finding(
-            case,
             f"{name}={value} names device {max(numbers)}, and only {count} are listed.",
             where,
             "blocker",
@@ -67,13 +63,12 @@ def _no_device(case: Case) -> bool:
 
 
 def _several(case: Case) -> Iterator[Finding]:
-    """Ray on AMD sets ROCR_VISIBLE_DEVICES for each worker; backends that bind by local rank then look for a hidden device."""
+    """Ray sets ROCR_VISIBLE_DEVICES for each worker; a backend that binds by local rank then misses its device."""
     torch_rocm = case.torch.accelerator == "rocm" or bool(case.amd)
     if not torch_rocm or case.backend not in ("vllm", "sglang"):
         return
     if case.variable("ROCR_VISIBLE_DEVICES") is not None:
         yield _finding(
-            case,
             "ROCR_VISIBLE_DEVICES hides devices from the runtime that the backend numbers itself.",
             _variable_quote(case, "ROCR_VISIBLE_DEVICES"),
             "warning",
@@ -88,7 +83,6 @@ def _several(case: Case) -> Iterator[Finding]:
         and case.variable("HIP_VISIBLE_DEVICES") is None
     ):
         yield _finding(
-            case,
             "Several AMD GPUs under Ray: Ray sets ROCR_VISIBLE_DEVICES for each worker while the backend "
             "binds by local rank.",
             case.quote("GPU", case.amd[0].fact) if case.amd else None,
@@ -106,7 +100,6 @@ def _forced(case: Case) -> Iterator[Finding]:
         for device in case.amd:
             if forced and device.gfx and device.gfx[:-2] != forced[:-2]:
                 yield _finding(
-                    case,
                     f"HSA_OVERRIDE_GFX_VERSION={override} makes {device.name} ({device.gfx}) load code for "
                     f"{forced}, another generation.",
                     where,
@@ -120,9 +113,8 @@ def _forced(case: Case) -> Iterator[Finding]:
         other = ("cuda" in library and bool(case.amd) and not case.nvidia) or (
             "rocm" in library and bool(case.nvidia) and not case.amd
         )
-        severity = "blocker" if cpu or other else "warning"
+        severity: Severity = "blocker" if cpu or other else "warning"
         yield _finding(
-            case,
             f"OLLAMA_LLM_LIBRARY={library} forces one runner.",
             _variable_quote(case, "OLLAMA_LLM_LIBRARY"),
             severity,
@@ -130,7 +122,7 @@ def _forced(case: Case) -> Iterator[Finding]:
         )
 
 
-def _finding(case: Case, says: str, where: Quote | None, severity: str, confidence: str) -> Finding:
+def _finding(says: str, where: Quote | None, severity: Severity, confidence: Confidence) -> Finding:
     return finding(CAUSE, severity, says, where, confidence=confidence)
 
 

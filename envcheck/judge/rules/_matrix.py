@@ -1,0 +1,149 @@
+"""What the tables of the matrix say about this case, asked in the way rules need it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from envcheck.judge import tables, versions
+from envcheck.judge.rows import BACKEND_FILES, file_stem, load
+from envcheck.judge.rule import Case
+from envcheck.judge.version import Version, version
+from envcheck.schema.facts import value_of
+from envcheck.schema.requirement import BackendMatrix, Release
+from envcheck.schema.tables import Platform
+
+_SM = re.compile(r"(?:sm|compute)_(\d{2,3})")
+_UNRELEASED = re.compile(r"dev|git|\da0|\drc")
+
+
+def installed(case: Case, name: str) -> str | None:
+    """The installed version of a distribution as text, or None."""
+    if name == "torch":
+        return case.torch.label or None
+    return value_of(case.snapshot.python.package(name)) or None
+
+
+def unreleased(label: str) -> bool:
+    """True for nightly, pre-release and self-built versions, for which no table holds."""
+    return _UNRELEASED.search(label) is not None
+
+
+def release_of(case: Case, backend: str) -> Release | None:
+    """The row of the installed backend: its own, else the one just below; None where it is not installed or older."""
+    have = installed(case, backend)
+    if have is None or file_stem(backend) not in BACKEND_FILES:
+        return None
+    rows = load(file_stem(backend), BackendMatrix).release
+    return next((row for row in rows if versions.at_least(versions.base(have), row.version)), None)
+
+
+def capability_floor(case: Case) -> Version | None:
+    """The lowest compute capability on which the backend's official CUDA builds run; None where no row says."""
+    if case.torch.accelerator in ("cpu", "rocm") or file_stem(case.backend) not in BACKEND_FILES:
+        return None
+    rows = load(file_stem(case.backend), BackendMatrix).release
+    stated = [row.min_compute_capability for row in rows if row.min_compute_capability]
+    own = release_of(case, case.backend)
+    if own is not None:
+        return version(own.min_compute_capability)
+    # Not installed, or older than every row: only the lowest floor of any release is certain.
+    return min((pair for text in stated if (pair := version(text))), default=None)
+
+
+def compiled_for(case: Case) -> tuple[tuple[str, ...], str]:
+    """Compute capabilities ("8.6") in the torch build, and its PTX: what it printed itself, else the table's row."""
+    stated = value_of(case.snapshot.python.torch.arch_list)
+    if stated:
+        found = {f"{number[:-1]}.{number[-1]}" for text in stated for number in _SM.findall(text)}
+        return tuple(sorted(found, key=lambda text: version(text) or ())), ""
+    torch = case.torch
+    if torch.release is None or torch.cuda is None or unreleased(torch.label):
+        return (), ""
+    release = ".".join(map(str, torch.release))
+    variant = f"cu{torch.cuda[0]}{torch.cuda[1] if len(torch.cuda) > 1 else 0}"
+    row = tables.arch_list(release, variant, _platform(case))
+    return (row.kernels, row.ptx) if row else ((), "")
+
+
+def _platform(case: Case) -> Platform:
+    if value_of(case.snapshot.os.family) == "windows":
+        return "windows_x86_64"
+    return "linux_aarch64" if value_of(case.snapshot.os.arch) == "aarch64" else "linux_x86_64"
+
+
+class Targets(NamedTuple):
+    """The gfx targets something carries code for."""
+
+    what: str
+    targets: frozenset[str]
+    certain: bool
+
+
+# SGLang's own kernels: https://github.com/sgl-project/sglang/blob/main/sgl-kernel/setup_rocm.py ;
+# vLLM: https://docs.vllm.ai/en/latest/getting_started/installation/gpu.html (AMD ROCm).
+_OWN_KERNELS = {
+    "sglang": Targets("SGLang's ROCm build", frozenset({"gfx942", "gfx950"}), certain=True),
+    "vllm": Targets(
+        "vLLM's ROCm build",
+        frozenset({"gfx90a", "gfx942", "gfx950", "gfx1100", "gfx1101", "gfx1150", "gfx1151", "gfx1200", "gfx1201"}),
+        certain=False,
+    ),
+}
+
+
+def gfx_targets(case: Case) -> Targets | None:
+    """The narrowest list of AMD targets that is known for what was to run."""
+    own = _OWN_KERNELS.get(case.backend)
+    if own is not None:
+        return own
+    if case.backend == "ollama":
+        row = tables.gfx_list("ollama")
+        return Targets("Ollama's ROCm runner", frozenset(row.gfx), certain=False) if row else None
+    torch = case.torch
+    if torch.rocm is None or torch.release is None or unreleased(torch.label):
+        return None
+    release, variant = ".".join(map(str, torch.release)), "rocm" + ".".join(map(str, torch.rocm[:2]))
+    arch = tables.arch_list(release, variant)
+    return Targets(f"torch for {variant}", frozenset(arch.kernels), certain=False) if arch else None
+
+
+class BrokenPin(NamedTuple):
+    """An installed version outside what the installed release of a backend asks for."""
+
+    owner: str
+    name: str
+    expected: str
+    have: str
+    exact: bool
+    """The release that the table describes is the one installed, not its neighbour."""
+
+
+def broken_pins(case: Case) -> Iterator[BrokenPin]:
+    """Every pin of the installed backends that an installed package does not meet."""
+    for owner in ("vllm", "sglang", "transformers"):
+        row, have = release_of(case, owner), installed(case, owner)
+        if row is None or have is None or unreleased(have):
+            continue
+        exact = versions.key(versions.base(have)) == versions.key(row.version)
+        pins = dict(row.packages) | ({"torch": row.torch} if row.torch else {})
+        for name, specifier in pins.items():
+            there = installed(case, name)
+            if there and not unreleased(there) and versions.within(versions.base(there), specifier) is False:
+                yield BrokenPin(f"{owner} {have}", name, specifier, there, exact)
+
+
+def ollama_driver(case: Case) -> Version | None:
+    """The oldest driver on which the CUDA runner of this Ollama starts (the newest Ollama where none is named)."""
+    presence = case.snapshot.backend("ollama")
+    have = value_of(presence.binary) if presence else None
+    stated = [
+        row.value
+        for row in load("ollama", BackendMatrix).requirement
+        if row.fact == "nvidia.driver"
+        and isinstance(row.value, str)
+        and all(when.fact == "accelerator" for when in row.when)
+        if have is None or not row.versions or versions.within(have, row.versions)
+    ]
+    return max((pair for text in stated if (pair := version(text))), default=None)
