@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from envcheck.judge import tables, versions
-from envcheck.judge.rows import BACKEND_FILES, file_stem, load
+from envcheck.judge.rows import file_stem, load
 from envcheck.judge.rule import Case
 from envcheck.judge.version import Version, version
 from envcheck.schema.facts import value_of
@@ -15,6 +15,7 @@ from envcheck.schema.requirement import BackendMatrix, Release
 from envcheck.schema.tables import Platform
 
 _SM = re.compile(r"(?:sm|compute)_(\d{2,3})")
+_WITH_RELEASES = ("vllm", "sglang", "transformers", "tensorrt_llm")
 _UNRELEASED = re.compile(r"dev|git|\da0|\drc")
 
 
@@ -33,7 +34,7 @@ def unreleased(label: str) -> bool:
 def release_of(case: Case, backend: str) -> Release | None:
     """The row of the installed backend: its own, else the one just below; None where it is not installed or older."""
     have = installed(case, backend)
-    if have is None or file_stem(backend) not in BACKEND_FILES:
+    if have is None or file_stem(backend) not in _WITH_RELEASES:
         return None
     rows = load(file_stem(backend), BackendMatrix).release
     return next((row for row in rows if versions.at_least(versions.base(have), row.version)), None)
@@ -41,7 +42,7 @@ def release_of(case: Case, backend: str) -> Release | None:
 
 def capability_floor(case: Case) -> Version | None:
     """The lowest compute capability on which the backend's official CUDA builds run; None where no row says."""
-    if case.torch.accelerator in ("cpu", "rocm") or file_stem(case.backend) not in BACKEND_FILES:
+    if case.torch.accelerator in ("cpu", "rocm") or file_stem(case.backend) not in _WITH_RELEASES:
         return None
     rows = load(file_stem(case.backend), BackendMatrix).release
     stated = [row.min_compute_capability for row in rows if row.min_compute_capability]
