@@ -1,0 +1,169 @@
+"""`envcheck check` and `snapshot`: the contract of the JSON, the exit codes, and everything a user may get wrong."""
+
+from __future__ import annotations
+
+import json
+import socket
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import ROOT, Envcheck
+
+MACHINES = sorted((ROOT / "tests" / "machines").glob("*.toml"))
+CODES = {"met": 0, "warning": 0, "not_met": 1, "unknown": 3}
+KEYS = {
+    "id", "backend", "status", "severity", "cause", "says", "expected", "actual", "evidence", "source", "checked",
+    "remedy", "requires", "skipped_because",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("machine", MACHINES, ids=[m.stem for m in MACHINES])
+def test_the_json_of_every_machine_keeps_the_contract(envcheck: Envcheck, machine: Path) -> None:
+    done = envcheck("check", "--assume", str(machine), "--format", "json")
+    document = json.loads(done.stdout)
+    assert {"schema_version", "machine", "worst", "backends", "verdicts", "fit"} <= set(document)
+    assert done.returncode == CODES[document["worst"]]
+    assert set(document["backends"]) >= {"llama.cpp", "ollama", "transformers", "vllm"}
+    ids = [verdict["id"] for verdict in document["verdicts"]]
+    assert len(ids) == len(set(ids))
+    for verdict in document["verdicts"]:
+        assert set(verdict) >= KEYS
+        assert verdict["source"], verdict["id"]
+        assert verdict["checked"], verdict["id"]
+        assert set(verdict["requires"]) <= set(ids)
+        if verdict["status"] == "skipped":
+            assert verdict["skipped_because"] in ids
+    for state in document["backends"].values():
+        assert state["status"] in ("ready", "ready_after_install", "limited", "blocked", "unknown")
+        assert state["first_broken"] is None or state["first_broken"] in ids
+
+
+def test_the_verdict_is_the_same_in_every_format(envcheck: Envcheck) -> None:
+    machine = str(ROOT / "tests" / "machines" / "wsl2-titan-v.toml")
+    codes = {
+        f: envcheck("check", "--assume", machine, "--format", f).returncode for f in ("console", "json", "markdown")
+    }
+    assert set(codes.values()) == {1}
+    assert "blocked" in envcheck("check", "--assume", machine, "--backend", "sglang").stdout
+
+
+def test_a_snapshot_gives_byte_equal_verdicts_later(envcheck: Envcheck, tmp_path: Path) -> None:
+    file = tmp_path / "m.json"
+    assert envcheck("snapshot", "-o", str(file), "--no-ports").returncode == 0
+    outputs = {envcheck("check", "--from", str(file), "--format", "json").stdout for _ in range(2)}
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    outputs.add(
+        envcheck("check", "--from", str(file), "--format", "json", cwd=elsewhere, env={"HOME": "/nonexistent"}).stdout
+    )
+    assert len(outputs) == 1
+    assert json.loads(outputs.pop())["verdicts"]
+
+
+BAD = {
+    "missing": (None, "cannot be read"),
+    "empty": (b"", "is empty"),
+    "binary": (b"\x7fELF\x00\xff\xfe", "not UTF-8"),
+    "truncated": (b'{"kind": "envcheck-sn', ""),
+    "other version": (b'{"kind":"envcheck-snapshot","schema_version":"99","evidence":{}}', ""),
+    "deep": (b"[" * 200_000, ""),
+}
+
+
+@pytest.mark.parametrize("option", ["--from", "--assume"])
+@pytest.mark.parametrize("name", BAD)
+def test_bad_machine_files_get_one_sentence_and_code_2(
+    envcheck: Envcheck, tmp_path: Path, name: str, option: str
+) -> None:
+    content, says = BAD[name]
+    file = tmp_path / "bad.json"
+    if content is not None:
+        file.write_bytes(content)
+    done = envcheck("check", option, str(file))
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert "bad.json" in done.stderr
+    assert says in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("check", "--backend", "vlmm"), "vlmm"),
+        (("check", "--format", "pdf"), "pdf"),
+        (("check", "--from", "a", "--assume", "b"), "two machines"),
+        (("check", "--python", "/no/such/python"), "/no/such/python"),
+        (("check", "--context", "0"), "0"),
+        (("dance",), "dance"),
+        (("check", "--model", "no-such-model-xyz"), "no-such-model-xyz"),
+        (("check", "--policy", "/no/such/policy.toml"), "policy.toml"),
+    ],
+)
+def test_usage_errors(envcheck: Envcheck, arguments: tuple[str, ...], says: str) -> None:
+    done = envcheck(*arguments)
+    assert done.returncode == 2
+    assert says in done.stderr
+    assert done.stdout == ""
+
+
+def test_output_goes_to_a_file_or_says_why_not(envcheck: Envcheck, tmp_path: Path) -> None:
+    machine = str(ROOT / "tests" / "machines" / "h100-slurm-node.toml")
+    target = tmp_path / "out.json"
+    assert envcheck("check", "--assume", machine, "--format", "json", "-o", str(target)).stdout == ""
+    assert json.loads(target.read_text())["backends"]
+    done = envcheck("check", "--assume", machine, "-o", "/proc/none/out.json")
+    assert done.returncode in (2, 4)
+    assert "/proc/none/out.json" in done.stderr
+
+
+@pytest.mark.parametrize("columns", ["40", "80", "200"])
+def test_narrow_and_colourless_terminals(envcheck: Envcheck, columns: str) -> None:
+    machine = str(ROOT / "tests" / "machines" / "wsl2-titan-v.toml")
+    done = envcheck(
+        "check", "--assume", machine, env={"COLUMNS": columns, "NO_COLOR": "1", "PYTHONIOENCODING": "ascii"}
+    )
+    assert done.returncode == 1
+    assert "\x1b" not in done.stdout
+    assert done.stdout.isascii()
+
+
+def test_a_read_only_home_changes_nothing(envcheck: Envcheck, tmp_path: Path) -> None:
+    machine = str(ROOT / "tests" / "machines" / "h100-slurm-node.toml")
+    normal = envcheck("check", "--assume", machine, "--format", "json")
+    nowhere = {"HOME": "/proc/none", "XDG_CACHE_HOME": "/proc/none/cache"}
+    assert envcheck("check", "--assume", machine, "--format", "json", env=nowhere).stdout == normal.stdout
+
+
+def test_nothing_but_loopback_is_connected_to(envcheck: Envcheck, tmp_path: Path) -> None:
+    """Every socket that check opens is recorded by a hook in the interpreter; none leaves the machine."""
+    hook = tmp_path / "hook"
+    hook.mkdir()
+    events = "socket.connect", "socket.getaddrinfo", "socket.sendto"
+    (hook / "sitecustomize.py").write_text(
+        "import sys\n"
+        "def watch(event, args):\n"
+        f"    if event in {events!r}:\n"
+        f"        open({str(tmp_path / 'seen')!r}, 'a').write(repr(args) + chr(10))\n"
+        "sys.addaudithook(watch)\n"
+    )
+    done = envcheck("check", "--format", "json", env={"PYTHONPATH": f"{hook}:{ROOT}"})
+    assert json.loads(done.stdout)
+    seen = (tmp_path / "seen").read_text().splitlines() if (tmp_path / "seen").exists() else []
+    assert all("127.0.0.1" in line or "::1" in line or "/" in line for line in seen), seen
+
+
+def test_loopback_ports_are_looked_at_and_can_be_left_alone(envcheck: Envcheck) -> None:
+    with socket.socket() as server:
+        try:
+            server.bind(("127.0.0.1", 6333))
+        except OSError:
+            pytest.skip("port 6333 is in use on this machine")
+        server.listen()
+        server.settimeout(0.5)
+        envcheck("check", "--format", "json", "--no-ports")
+        with pytest.raises(TimeoutError):
+            server.accept()
+        envcheck("check", "--format", "json")
+        server.accept()[0].close()
