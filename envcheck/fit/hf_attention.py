@@ -27,6 +27,7 @@ def attention_fields(keys: Keys, traits: Traits, model_type: str, mixers: str, l
         "heads": heads, "kv_heads": _kv_heads(keys, model_type, heads), "key_dim": key_dim, "q_bias": bias,
         "kv_bias": bias, "out_bias": out_bias, "qk_norm": _qk_norm(keys, traits, model_type),
         "output_gate": traits.output_gate, "sinks": traits.sinks, "no_key_bias": traits.no_key_bias,
+        "qk_norm_bias": traits.qk_norm_bias,
         "head_gate": keys.value("gating") == "per-head",
     }  # fmt: skip
     fields: dict[str, Any] = {}
@@ -61,7 +62,7 @@ def _biased(keys: Keys, model_type: str) -> bool:
 
 
 def _qk_norm(keys: Keys, traits: Traits, model_type: str) -> str:
-    if model_type in ("glm4_moe", "cohere", "hunyuan_v1_dense"):
+    if model_type in ("glm4_moe", "cohere", "hunyuan_v1_dense", "hunyuan_v1_moe", "bailing_moe"):
         on = keys.flag("use_qk_norm")
         return ("full" if model_type == "cohere" else "head") if on else "none"
     if model_type == "stablelm":

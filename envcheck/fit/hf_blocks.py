@@ -11,12 +11,11 @@ from envcheck.schema.errors import InputError
 from envcheck.schema.model import Experts, Recurrent
 
 
-def layer_lists(keys: Keys, model_type: str, listed: LayerKeys) -> dict[str, Any]:
+def layer_lists(keys: Keys, model_type: str, listed: LayerKeys, layers: int) -> dict[str, Any]:
     """Heads and widths where every layer has its own (DeciLM, Gemma 3n and 4)."""
     fields: dict[str, Any] = {}
     if listed.block_configs:
         fields.update(_block_lists(keys, listed.block_configs))
-    layers = 0 if listed.block_configs or listed.hybrid_override_pattern else keys.positive("num_hidden_layers")
     widths = keys.value("intermediate_size")
     if isinstance(widths, list):
         if len(widths) != layers:
@@ -59,8 +58,8 @@ def experts_field(keys: Keys, traits: Traits, model_type: str) -> dict[str, Any]
         shared = keys.count("shared_intermediate_size", 0)
     experts = Experts(
         count=count, used=keys.positive("num_experts_per_tok"), ffn=ffn, shared_ffn=shared,
-        shared_gate=traits.shared_gate, router_bias=traits.router_bias or model_type == "nemotron_h",
-        bias=traits.expert_bias, latent=keys.count("moe_latent_size", 0),
+        shared_gate=traits.shared_gate, router_bias=traits.router_bias or model_type == "nemotron_h" or
+        keys.flag("moe_router_enable_expert_bias"), bias=traits.expert_bias, latent=keys.count("moe_latent_size", 0),
     )  # fmt: skip
     return {"experts": experts}
 

@@ -53,7 +53,7 @@ def facts_from_config(config: Config, name: str, where: str = "config.json") -> 
         extra_per_layer=_extra(keys, model_type),
         vision=vision_from(config, keys.positive("hidden_size")),
         **attention_fields(keys, traits, model_type, mixers, listed),
-        **layer_lists(keys, model_type, listed),
+        **layer_lists(keys, model_type, listed, layers),
         **experts_field(keys, traits, model_type),
         **recurrent_field(keys, model_type, mixers),
         **_edge_fields(keys, traits, model_type),
@@ -81,8 +81,11 @@ _TEXT_OF = {"qwen2_vl": "qwen2", "qwen2_5_vl": "qwen2", "phi3_v": "phi3", "llava
 
 def _layer_count(keys: Keys, model_type: str) -> int:
     pattern = keys.value("hybrid_override_pattern")
+    listed = keys.value("layers_block_type")
     if isinstance(pattern, str) and pattern:
         return len(pattern)
+    if isinstance(listed, list) and listed:
+        return len(listed)
     layers = keys.positive("num_layers" if model_type == "chatglm" else "num_hidden_layers")
     if layers > MAX_LAYERS:
         raise InputError(f"{keys.where}: {layers} layers are more than any model has")

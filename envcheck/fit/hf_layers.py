@@ -79,7 +79,7 @@ class LayerKeys(msgspec.Struct):
 _LETTER_OF = {
     "full_attention": "a", "attention": "a", "global": "a", "*": "a", "sliding_attention": "s",
     "chunked_attention": "s", "linear_attention": "r", "mamba": "r", "conv": "r", "deepseek_sparse_attention": "l",
-    "M": "r", "-": "-", "E": "-", "recurrent": "r",
+    "M": "r", "-": "-", "E": "-", "recurrent": "r", "moe": "-", "mlp": "-",
 }  # fmt: skip
 _LATENT = frozenset(
     {"deepseek_v2", "deepseek_v3", "deepseek_v32", "kimi_k2", "glm_moe_dsa", "glm4_moe_lite", "minicpm3"}
@@ -166,6 +166,8 @@ def feed_forward_pattern(keys: LayerKeys, model_type: str, layers: int) -> str:
     """One letter per layer for its feed-forward block."""
     if keys.hybrid_override_pattern:
         return "".join({"-": "d", "E": "e"}.get(letter, "-") for letter in keys.hybrid_override_pattern)
+    if model_type == "nemotron_h" and keys.layers_block_type:
+        return "".join({"mlp": "d", "moe": "e"}.get(name, "-") for name in keys.layers_block_type)
     if model_type in ("mamba", "mamba2"):
         return "-" * layers
     if model_type == "gemma4_text":

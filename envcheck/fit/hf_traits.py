@@ -20,6 +20,7 @@ class Traits(Record):
     mlp_bias: bool | None = None
     no_key_bias: bool = False
     qk_norm: Literal["none", "head", "full"] = "none"
+    qk_norm_bias: bool = False
     norms: int = 2
     norm_bias: bool = False
     final_norm: bool = True
@@ -115,6 +116,14 @@ TRAITS: dict[str, Traits] = {
     "lfm2": Traits(tied=True, qk_norm="head"),
     "lfm2_moe": Traits(tied=True, qk_norm="head", router_bias=True), "nemotron_h": Traits(gated=False),
     "falcon_h1": Traits(), "jamba": Traits(), "mamba": Traits(tied=True, norms=2), "mamba2": Traits(norms=2),
+    "bailing_moe": Traits(), "hunyuan_v1_moe": Traits(qk_norm="head"),
+    "dots1": Traits(qk_norm="head", router_bias=True),
+    "orion": Traits(norm_bias=True), "nomic_bert": Traits(
+        qkv_bias=False, out_bias=False, norm_bias=True, final_norm=False, embedding_norm=True, role="encoder", tied=True
+    ),
+    "persimmon": Traits(
+        qkv_bias=True, out_bias=True, mlp_bias=True, norm_bias=True, gated=False, qk_norm="head", qk_norm_bias=True
+    ),
     "laguna": Traits(qk_norm="head", router_bias=True), "minimax_m2": Traits(qk_norm="full", router_bias=True),
     "mllama_text_model": Traits(),
     "whisper": Traits(

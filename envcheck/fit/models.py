@@ -25,7 +25,8 @@ _NAME_LINE = re.compile(r"^(name|repo|variants|ollama|aliases) = (.+)$", re.MULT
 _TELLING = frozenset(
     """
     vl v vision audio omni moe next lite mini nano small medium large air flash super ultra micro tiny hybrid h
-    draft eagle eagle3 medusa mtp dflash dspark assistant tts asr ocr speech embedding reranker rm reward prm
+    draft eagle eagle3 medusa mtp dflash dflash2 dspark blip2 instructblip llava idefics3 assistant
+    tts asr ocr speech embedding reranker rm reward prm
     diffusion minitron solar mamba bitnet pruned drafter
     """.split()  # noqa: SIM905
 )

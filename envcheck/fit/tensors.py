@@ -294,8 +294,9 @@ def active_parameters(facts: ModelFacts) -> int:
     """
     active = facts.vocab * (facts.embedding_width or facts.hidden) if facts.tied and facts.role != "encoder" else 0
     used = facts.experts.used if facts.experts else 0
+    beside = {part.name for part in facts.parts}
     for tensor in tensors(facts):
-        if tensor.part in ("embedding", "position", "per_layer_embedding", "vision", "mtp"):
+        if tensor.part in ("embedding", "position", "per_layer_embedding", "vision", "mtp") or tensor.name in beside:
             continue
         if tensor.part == "experts" and tensor.copies > 1:
             active += tensor.elements // tensor.copies * used

@@ -63,7 +63,7 @@ def shape(name: str, params_b: float | None = None) -> ModelShape:
         ("gpt-oss-120b", None, 5.1, 36),
         ("Some-New-70B-A7B", None, 7.0, None),
         ("mixtral 8x7B", None, 12.9, 32),
-        ("gemma-4-e2b-it", None, 2.8, None),
+        ("gemma-4-e2b-it", None, 2.3, None),
     ],
 )
 def test_shapes(name: str, params_b: float | None, active_b: float, layers: int | None) -> None:
