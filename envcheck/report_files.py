@@ -36,7 +36,7 @@ def read_result(path: Path) -> Report | Subject:
     if path.suffix.lower() == ".toml":
         from envcheck.main_job import subject_of
 
-        return subject_of(read_assumption(path))
+        return _settled(subject_of(read_assumption(path)))
     text = text_of_file(path, "result")
     try:
         kind = msgspec.json.decode(text, type=_Kind)
@@ -50,7 +50,12 @@ def read_result(path: Path) -> Report | Subject:
         return _subject(_decoded(path, text, kind, CheckDocument))
     from envcheck.main_job import subject_of
 
-    return subject_of(read_snapshot(path))
+    return _settled(subject_of(read_snapshot(path)))
+
+
+def _settled(subject: Subject) -> Subject:
+    """The subject as its JSON gives it back (an int in a float field becomes one)."""
+    return msgspec.json.decode(msgspec.json.encode(subject), type=Subject)
 
 
 def _decoded(path: Path, text: str, kind: _Kind, wanted: type[D]) -> D:

@@ -73,19 +73,29 @@ def COMMAND(  # noqa: N802
 
 def _report(paths: list[Path], words: dict[str, str]) -> Report:
     """The report as it is where one is given and its header is not changed, else composed anew."""
-    from envcheck.compose.merged import merge
+    from envcheck.compose.merged import merge, slimmed
     from envcheck.compose.report import compose
+    from envcheck.report_files import read_result
+    from envcheck.schema.report import Subject
+
+    if len(paths) == 1:
+        result = read_result(paths[0])
+        if isinstance(result, Subject):
+            return compose(result, _header(None, words))
+        if not words:
+            return result
+        head = _header(result.header, words)
+        return compose(result.subjects[0], head) if len(result.subjects) == 1 else merge(result.subjects, head)
+    # One file at a time, and only what a merged report keeps: a thousand machines fit into memory.
+    return merge(slimmed(subject for path in paths for subject in _subjects(path)), _header(None, words))
+
+
+def _subjects(path: Path) -> tuple[Subject, ...]:
     from envcheck.report_files import read_result
     from envcheck.schema.report import Report
 
-    results = [read_result(path) for path in paths]
-    if len(results) == 1 and isinstance(results[0], Report) and not words:
-        return results[0]
-    subjects: list[Subject] = []
-    for result in results:
-        subjects += result.subjects if isinstance(result, Report) else [result]
-    head = _header(results[0].header if len(results) == 1 and isinstance(results[0], Report) else None, words)
-    return compose(subjects[0], head) if len(subjects) == 1 else merge(subjects, head)
+    result = read_result(path)
+    return result.subjects if isinstance(result, Report) else (result,)
 
 
 def _header(old: Header | None, words: dict[str, str]) -> Header:

@@ -18,8 +18,9 @@ _TORCH = (
     'torch.cuda.get_arch_list(), torch.cuda.is_available())"'
 )
 _TORCH_SUM = (
-    "python3 -c \"import torch; d = 'cuda' if torch.cuda.is_available() else 'mps' if torch.mps.is_available() "
-    "else 'cpu'; print(d, torch.ones(64, 64, device=d).matmul(torch.ones(64, 64, device=d)).sum().item())\"  # 262144.0"
+    'python3 -c "import torch; gpu, mps = torch.cuda.is_available(), torch.backends.mps.is_available(); '
+    "d = 'cuda' if gpu else 'mps' if mps else 'cpu'; "
+    'print(d, torch.ones(64, 64, device=d).matmul(torch.ones(64, 64, device=d)).sum().item())"  # 262144.0'
 )
 
 

@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from envcheck.compose._cells import FIT_WORDS, STATE_WORDS, row, settled, table
+from envcheck.compose._cells import FIT_WORDS, STATE_WORDS, row, table
 from envcheck.compose.checked import actions
 from envcheck.compose.overview import outcome
 from envcheck.schema.blocks import Block, Cell, Commands, Fold, Note, Part, Points, Section
 from envcheck.schema.describe import backend_title, driver_text, gpus_text, listed, os_text, plural, ram_text
-from envcheck.schema.report import SCHEMA_VERSION, Action, Header, Outcome, Report, Subject
-from envcheck.schema.verdict import Readiness
+from envcheck.schema.facts import NOT_READ
+from envcheck.schema.report import SCHEMA_VERSION, Action, Header, Outcome, Report, Subject, Tables
+from envcheck.schema.verdict import Readiness, Verdict
 
 _ORDER: tuple[Readiness, ...] = ("ready", "limited", "ready_after_install", "unknown", "blocked")
 
 
 def merge(subjects: Sequence[Subject], header: Header) -> Report:
-    """Several machines as one report. Equal aliases are numbered, so that every machine keeps its own name."""
-    named = _named(subjects)
+    """Several machines as one report. Equal aliases are numbered, so that every machine keeps its own name.
+
+    Of each machine it keeps what its sections and the formats need: not the evidence behind each verdict and not the
+    list of packages, which the machine's own report has.
+    """
+    named = _named(slimmed(subjects))
     answers = [outcome(subject) for subject in named]
     found = [
         _overview(named, answers, header),
@@ -28,15 +33,32 @@ def merge(subjects: Sequence[Subject], header: Header) -> Report:
         _models(named),
         _steps(named),
     ]
-    return settled(
-        Report(
-            kind="report",
-            schema_version=SCHEMA_VERSION,
-            header=header,
-            outcome=_outcome(named, answers),
-            subjects=tuple(named),
-            sections=tuple(section for section in found if section is not None),
-        )
+    return Report(
+        kind="report",
+        schema_version=SCHEMA_VERSION,
+        header=header,
+        outcome=_outcome(named, answers),
+        subjects=tuple(named),
+        sections=tuple(section for section in found if section is not None),
+    )
+
+
+def slimmed(subjects: Iterable[Subject]) -> list[Subject]:
+    """Subjects without evidence and package lists; verdicts that machines have in common are kept once in memory."""
+    shared: dict[Verdict, Verdict] = {}
+    return [_slim(subject, shared) for subject in subjects]
+
+
+def _slim(subject: Subject, shared: dict[Verdict, Verdict]) -> Subject:
+    bare = (msgspec.structs.replace(verdict, evidence=()) for verdict in subject.judgement.verdicts)
+    verdicts = tuple(shared.setdefault(verdict, verdict) for verdict in bare)
+    python = msgspec.structs.replace(subject.snapshot.python, packages=NOT_READ)
+    return msgspec.structs.replace(
+        subject,
+        snapshot=msgspec.structs.replace(subject.snapshot, python=python),
+        judgement=msgspec.structs.replace(subject.judgement, verdicts=verdicts),
+        tables=Tables(ages=subject.tables.ages),
+        plan=None,
     )
 
 

@@ -11,7 +11,12 @@ from envcheck.schema.format import Format, Style
 
 def render(document: Any, style: Style) -> str:  # noqa: ARG001
     """The document as indented JSON with a final line feed; any Unicode stays readable."""
-    return msgspec.json.format(msgspec.json.encode(document), indent=2).decode() + "\n"
+    formatted = msgspec.json.format(msgspec.json.encode(document), indent=2)
+    text = formatted.decode()
+    # Merged reports of many machines are large: one copy less at the peak.
+    del formatted
+    text += "\n"
+    return text
 
 
 FORMAT = Format(
