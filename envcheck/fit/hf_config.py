@@ -16,7 +16,7 @@ from envcheck.fit.hf_layers import MAX_LAYERS, compress, feed_forward_pattern, l
 from envcheck.fit.hf_traits import TRAITS, Traits
 from envcheck.fit.vision import vision_from
 from envcheck.schema.errors import InputError
-from envcheck.schema.model import ModelFacts
+from envcheck.schema.model import ModelFacts, Part
 
 
 def facts_from_config(config: Config, name: str, where: str = "config.json") -> ModelFacts:
@@ -52,6 +52,7 @@ def facts_from_config(config: Config, name: str, where: str = "config.json") -> 
         mtp_vocabulary=model_type in ("deepseek_v3", "deepseek_v32", "glm4_moe", "glm4_moe_lite"),
         extra_per_layer=_extra(keys, model_type),
         vision=vision_from(config, keys.positive("hidden_size")),
+        parts=_parts(keys, model_type),
         **attention_fields(keys, traits, model_type, mixers, listed),
         **layer_lists(keys, model_type, listed, layers),
         **experts_field(keys, traits, model_type),
@@ -124,6 +125,17 @@ def _norms(keys: Keys, traits: Traits, model_type: str) -> int:
     if model_type == "gemma4_text" and keys.flag("enable_moe_block"):
         return 7  # two more before and after the experts, beside the dense block
     return 1 if parallel else traits.norms
+
+
+def _parts(keys: Keys, model_type: str) -> tuple[Part, ...]:
+    """Whisper's encoder: two convolutions, positions, blocks whose keys have no bias, a norm."""
+    if model_type != "whisper":
+        return ()
+    width, layers = keys.positive("hidden_size"), keys.count("encoder_layers", keys.positive("num_hidden_layers"))
+    ffn, positions = keys.count("encoder_ffn_dim", 4 * width), keys.count("max_source_positions", 1500)
+    convolutions = 3 * width * (keys.count("num_mel_bins", 80) + width) + 2 * width
+    block = 4 * width * width + 3 * width + 2 * width * ffn + ffn + width + 4 * width
+    return (Part(name="audio encoder", parameters=convolutions + positions * width + layers * block + 2 * width),)
 
 
 def _extra(keys: Keys, model_type: str) -> int:

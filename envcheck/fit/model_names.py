@@ -16,7 +16,7 @@ _QUANT = re.compile(
     r"(?P<gguf>iq\d_(?:xxs|xs|nl|kss|ks|k|s|m)|q\d_(?:[0-9]|k(?:_(?:xxs|xs|s|m|l|xl))?)|q8|q4|tq\d_0"
     r"|bf16|fp?16|fp?32|mxfp4_moe)"
     r"|(?P<awq>awq|awq[-_]?int4|w4a16[-_]?awq)"
-    r"|(?P<gptq>gptq(?:[-_]?(?:int)?[348])?(?:[-_]?bits?)?(?:[-_]?marlin)?)"
+    r"|(?P<gptq>gptq[-_]?4b[-_]128g|gptq(?:[-_]?(?:int)?[348])?(?:[-_]?bits?)?(?:[-_]?marlin)?)"
     r"|(?P<fp8>fp8(?:[-_]?(?:dynamic|kv|block|static(?:[-_]per[-_]?tensor)?))?|w8a8[-_]?fp8)"
     r"|(?P<nvfp4>nvfp4(?:a16)?|fp4)|(?P<mxfp4>mxfp4)"
     r"|(?P<bnb4>bnb[-_]4bit|4bit[-_]bnb|bnb[-_]?nf4|nf4|unsloth[-_]bnb[-_]4bit)|(?P<bnb8>bnb[-_]8bit|llm[-_]int8)"
@@ -39,6 +39,7 @@ _TOKEN = re.compile(
     r"|(?P<word>[a-z+]+)|(?P<rest>[a-z0-9]+)"
 )
 _BETWEEN_DIGITS = re.compile(r"(?<=\d)_+(?=\d)")
+_SIZE_AFTER_VERSION = re.compile(r"(?<=[a-z]\d)_(?=\d+(?:\.\d+)?[bm](?![a-z0-9]))")
 _YEAR_OR_DATE = re.compile(r"\d{4,}")
 
 
@@ -97,7 +98,7 @@ def quantization_in(name: str) -> str | None:
             text = match[0].upper().replace("FP16", "F16").replace("FP32", "F32")
             found = found or text
         elif kind == "gptq":
-            found = "gptq-int8" if "8" in match[0] else "gptq-int4"
+            found = "gptq-int8" if re.search(r"gptq[-_]?(?:int)?8", match[0], re.IGNORECASE) else "gptq-int4"
         elif kind in ("bnb4", "bnb8"):
             found = {"bnb4": "bnb-4bit", "bnb8": "bnb-int8"}[kind]
         elif kind in ("w4a16", "int4") and found in ("awq", "gptq-int4", "bnb-4bit", "nvfp4", "mxfp4", "w4a16"):
@@ -115,7 +116,7 @@ def take_apart(name: str) -> NameParts:
     quantization = quantization_in(text)
     bare = _QUANT.sub(" ", text.lower().replace(".gguf", " gguf").replace(".safetensors", " "))
     bare = re.sub(r"-\d{5}-of-\d{5}", " ", bare)
-    bare = _BETWEEN_DIGITS.sub(".", bare)
+    bare = _BETWEEN_DIGITS.sub(".", _SIZE_AFTER_VERSION.sub("-", bare))
     return NameParts(tokens=tuple(_tokens(bare)), quantization=quantization)
 
 

@@ -25,7 +25,7 @@ _NAME_LINE = re.compile(r"^(name|repo|variants|ollama|aliases) = (.+)$", re.MULT
 _TELLING = frozenset(
     """
     vl v vision audio omni moe next lite mini nano small medium large air flash super ultra micro tiny hybrid h
-    draft eagle eagle3 medusa mtp dflash dflash2 dspark blip2 instructblip llava idefics3 assistant
+    draft eagle eagle3 medusa dflash dflash2 dspark blip2 instructblip llava idefics3 assistant
     tts asr ocr speech embedding reranker rm reward prm
     diffusion minitron solar mamba bitnet pruned drafter
     """.split()  # noqa: SIM905
@@ -168,9 +168,11 @@ def _by_tokens(asked: str, parts: NameParts, ollama: bool = False) -> ResolvedMo
     if len(positions) > 1 and not _same_architecture(positions):
         return Ambiguous(asked=asked, candidates=tuple(_entries()[p].name for p in positions))
     rest = [token for token in parts.tokens if token not in best[0][1]]
-    facts = _facts_at(positions[0])
-    said = (f"{asked} is taken for the architecture of {facts.name} (not known: {', '.join(rest)})",) if rest else ()
-    return _resolved(asked, positions[0], parts, said)
+    own = [p for p in positions if frozenset(take_apart(_entries()[p].name).tokens) == best[0][1]]
+    position = (own or positions)[0]
+    name = _entries()[position].name
+    said = (f"{asked} is taken for the architecture of {name} (not known: {', '.join(rest)})",) if rest else ()
+    return _resolved(asked, position, parts, said)
 
 
 def _compatible(wanted: frozenset[str], tokens: frozenset[str], position: int) -> bool:
