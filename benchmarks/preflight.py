@@ -10,6 +10,7 @@ with a word where they are not. Prints where the time goes, per probe, last.
 from __future__ import annotations
 
 import argparse
+import compileall
 import shutil
 import statistics
 import subprocess
@@ -86,6 +87,8 @@ def main() -> None:
     parser.add_argument("--llmfit", default=shutil.which("llmfit"))
     parser.add_argument("--torch-python", default=sys.executable)
     options = parser.parse_args()
+    # As in an installed wheel: a checkout that was never compiled would measure Python's compiler.
+    compileall.compile_dir(ROOT / "envcheck", quiet=1)
     samples = measure(commands(options.llmfit, options.torch_python), options.rounds)
     medians = {name: statistics.median(values) for name, values in samples.items() if values}
     print(f"{'command':16} {'median ms':>10} {'min':>8} {'max':>8} {'runs':>5}")
