@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
@@ -37,19 +37,33 @@ class Question(Record):
 
 def fit_rows(question: Question, snapshot: Snapshot) -> tuple[FitRow, ...]:
     """Answer the question. Raises InputError for names that are unknown or ambiguous, and for impossible wishes."""
+    from envcheck.fit.row_speed import with_speed
+
     room = limited(memory_room.of_snapshot(snapshot), question.gpus)
     found = [resolved(name) for name in question.models]
+    asked = [one.facts for one in found] or _catalog(question)
+    by_name = {facts.name: facts for facts in asked}
+    return tuple(with_speed(row, by_name[row.model], room) for row in _memory_rows(question, found, asked, room))
+
+
+def _memory_rows(
+    question: Question, found: list[ResolvedModel], asked: list[ModelFacts], room: Room
+) -> Iterable[FitRow]:
+    backends, context, concurrency = question.backends, question.context, question.concurrency
     if question.search == "largest":
-        return _largest(question, [one.facts for one in found], room)
-    facts = [one.facts for one in found]
+        return search.largest(asked, backends, question.quants, context, concurrency, room)
     if question.search == "best_quant":
-        return search.best_quant(facts, question.backends, question.context, question.concurrency, room)
+        return search.best_quant(asked, backends, context, concurrency, room)
     if question.search == "max_context":
-        return search.longest_context(facts, question.backends, question.quants, question.concurrency, room)
-    rows: list[FitRow] = []
-    for one in found:
-        rows += _rows_of(one, question, room)
-    return tuple(rows)
+        return search.longest_context(asked, backends, question.quants, concurrency, room)
+    return [row for one in found for row in _rows_of(one, question, room)]
+
+
+def _catalog(question: Question) -> list[ModelFacts]:
+    """Every model there is, for a search that names none."""
+    from envcheck.fit.models import catalog
+
+    return list(catalog()) if question.search else []
 
 
 def _loading(one: ResolvedModel) -> tuple[str, ...]:
@@ -61,35 +75,28 @@ def _loading(one: ResolvedModel) -> tuple[str, ...]:
     return fitting.BACKENDS
 
 
-def _largest(question: Question, named: list[ModelFacts], room: Room) -> tuple[FitRow, ...]:
-    from envcheck.fit.models import catalog
-
-    models = named or list(catalog())
-    return search.largest(models, question.backends, question.quants, question.context, question.concurrency, room)
-
-
 def _rows_of(one: ResolvedModel, question: Question, room: Room) -> list[FitRow]:
     facts = one.facts
     context = question.context
     if not question.context_asked and facts.max_context:
         context = min(context, facts.max_context)
     quants = question.quants or ((one.quantization,) if one.quantization else ())
-    rows = []
-    for backend in question.backends or _loading(one):
-        for quant in fitting.loadable(backend, quants):
-            if one.tensors and one.origin != "catalog":
-                rows.append(
-                    fitting.fit(
-                        facts, backend, quant, context, question.concurrency, room, one.assumptions, one.tensors
-                    )
-                )
-            elif question.preset:
-                rows.append(search.preset(question.preset, facts, backend, quant, room).row)
-            else:
-                rows.append(fitting.fit(facts, backend, quant, context, question.concurrency, room, one.assumptions))
+    rows = [
+        _row_of(one, question, backend, quant, context, room)
+        for backend in question.backends or _loading(one)
+        for quant in fitting.loadable(backend, quants)
+    ]
     if not rows:
         raise InputError(f"None of the backends asked for loads {' or '.join(quants)}.")
     return rows
+
+
+def _row_of(
+    one: ResolvedModel, question: Question, backend: str, quant: str | None, context: int, room: Room
+) -> FitRow:
+    if question.preset and not one.tensors:
+        return search.preset(question.preset, one.facts, backend, quant, room).row
+    return fitting.fit(one.facts, backend, quant, context, question.concurrency, room, one.assumptions, one.tensors)
 
 
 def resolved(name: str, stores: Stores | None = None) -> ResolvedModel:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from envcheck.schema.fit import Band, FitRow
+from envcheck.schema.fit import FitRow
+from envcheck.schema.speed import Band
 
 HEADINGS = ("model", "backend", "quant", "verdict", "needs", "room", "context", "users", "decode", "why")
 MARKS = {"fits": "fits", "tight": "tight", "offload": "offload", "no": "no", "unknown": "unknown"}

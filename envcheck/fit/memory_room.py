@@ -43,6 +43,7 @@ def of_snapshot(snapshot: Snapshot) -> Room:
         devices=_usable(devices),
         ram_mib=ram,
         cores=value_of(snapshot.cpu.cores),
+        cpu=value_of(snapshot.cpu.name),
         gpus_unknown=unknown,
         assumptions=tuple(notes),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from envcheck.schema.facts import Record
+from envcheck.schema.speed import Band as Band  # re-exported: part of a row
 
 Status = Literal["fits", "tight", "offload", "no", "unknown"]
 """fits: with room for the prediction's error · tight: only by the prediction itself · offload: with a part on the host
@@ -34,6 +35,8 @@ class Room(Record):
     ram_mib: float | None = None
     """Host memory a new process may take (container limit respected); None: unknown."""
     cores: int | None = None
+    cpu: str | None = None
+    """The processor's name; None: unknown."""
     gpus_unknown: str | None = None
     """Why nobody could tell which GPUs there are; None: known, possibly none."""
     assumptions: tuple[str, ...] = ()
@@ -56,14 +59,6 @@ class MemoryTerms(Record):
     total: float
     available: float
     headroom: float
-
-
-class Band(Record):
-    """A figure and the range that covers eight of ten measured ones."""
-
-    value: float
-    low: float
-    high: float
 
 
 class SpeedBands(Record):

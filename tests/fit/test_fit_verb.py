@@ -1,0 +1,161 @@
+"""`envcheck fit` and `envcheck estimate memory` as a user meets them: names, searches, formats, exit codes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from envcheck import api_fit
+from envcheck.cli.estimate import COMMAND as ESTIMATE
+from envcheck.cli.fit import COMMAND as FIT
+from envcheck.schema.errors import InputError
+from tests.fit.made import room
+from tests.fit.test_memory_llama import request
+
+MACHINE = 'os = "linux"\nram_gib = 64\ngpus = [{name = "NVIDIA GeForce RTX 4090", memory_gib = 24}]\n'
+KEYS = {
+    "model", "params_b", "backend", "quant", "context", "concurrency", "status", "memory_mib", "interval_mib",
+    "max_context", "max_concurrency", "gpu_layers", "speed", "command", "assumptions", "basis",
+}  # fmt: skip
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> str:
+    path = tmp_path / "machine.toml"
+    path.write_text(MACHINE)
+    return str(path)
+
+
+def rows(machine: str, *words: str) -> tuple[int, list[dict[str, object]]]:
+    """Exit code and rows of one call, as the program would leave them."""
+    done = CliRunner().invoke(FIT, [*words, "--assume", machine, "--format", "json"], standalone_mode=False)
+    if done.exception:
+        raise done.exception
+    return done.return_value, json.loads(done.stdout)
+
+
+def test_a_row_has_the_keys_that_were_promised(machine: str) -> None:
+    code, found = rows(machine, "Qwen2.5-7B-Instruct")
+    assert code == 0
+    assert [row["backend"] for row in found] == ["llama.cpp", "ollama", "vllm", "transformers"]
+    assert all(row.keys() >= KEYS for row in found)
+    memory = found[0]["memory_mib"]
+    assert isinstance(memory, dict)
+    assert set(memory) == {
+        "weights", "kv", "recurrent_state", "compute", "overhead", "total", "available", "headroom",
+    }  # fmt: skip
+    assert {row["model"] for row in found} == {"Qwen2.5-7B-Instruct"}
+
+
+def test_the_file_of_a_published_mixture_to_the_megabyte(machine: str) -> None:
+    # What llama.cpp printed for this model and file type on one GPU (case lc-52384c95ab-01): 8148.38 MiB.
+    _, found = rows(machine, "Qwen2.5-14B-Instruct", "--backend", "llama.cpp", "--quant", "Q4_K_M")
+    memory = found[0]["memory_mib"]
+    assert isinstance(memory, dict)
+    assert memory["weights"] == pytest.approx(8148.38, abs=0.01)
+
+
+def test_a_known_card_gets_a_speed(machine: str) -> None:
+    _, found = rows(machine, "7B", "--backend", "llama.cpp")
+    speed = found[0]["speed"]
+    assert isinstance(speed, dict)
+    assert speed["decode_tps"]["low"] < speed["decode_tps"]["value"] < speed["decode_tps"]["high"]
+
+
+def test_exit_code_one_when_nothing_fits(machine: str) -> None:
+    code, found = rows(machine, "Llama-3.3-70B-Instruct", "--backend", "vllm")
+    assert (code, found[0]["status"], found[0]["command"]) == (1, "no", None)
+
+
+def test_exit_code_three_when_nobody_can_tell(tmp_path: Path) -> None:
+    path = tmp_path / "bare.toml"
+    path.write_text('os = "linux"\n')
+    code, found = rows(str(path), "7B", "--backend", "vllm")
+    assert (code, found[0]["status"]) == (3, "unknown")
+
+
+def test_without_gpus_the_processor_is_asked(machine: str) -> None:
+    code, found = rows(machine, "7B", "--backend", "llama.cpp", "--gpus", "0")
+    assert (code, found[0]["gpu_layers"]) == (0, 0)
+
+
+def test_the_best_quantization_is_the_most_faithful_that_fits(machine: str) -> None:
+    _, found = rows(machine, "32B", "--backend", "llama.cpp", "--best-quant", "--context", "8192")
+    assert [(row["quant"], row["status"]) for row in found] == [("Q4_K_M", "fits")]
+
+
+def test_the_longest_context_fits(machine: str) -> None:
+    _, found = rows(machine, "8B", "--backend", "vllm", "--quant", "bf16", "--max-context")
+    assert found[0]["status"] in ("fits", "tight")
+    assert found[0]["context"] == found[0]["max_context"]
+
+
+def test_the_largest_models_come_first(machine: str) -> None:
+    _, found = rows(machine, "--largest", "--context", "4096")
+    sizes = [row["params_b"] for row in found]
+    assert sizes == sorted(sizes, key=lambda size: -float(str(size)))
+    assert all(row["status"] in ("fits", "tight") for row in found)
+
+
+@pytest.mark.parametrize(("preset", "least"), [("memory_optimized", 1), ("balanced", 2), ("performance", 5)])
+def test_presets_ask_for_more_and_more(machine: str, preset: str, least: int) -> None:
+    code, found = rows(machine, "7B", "--backend", "vllm", "--preset", preset)
+    assert code == 0
+    assert int(str(found[0]["concurrency"])) >= least
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("nosuchmodel-9",), "not a known model"),
+        (("Qwen2.5-7B-Instruct", "--context", "900000"), "trained for"),
+        (("7B", "--gpus", "3"), "this machine has 1"),
+        (("7B", "--backend", "abacus"), "No memory rules"),
+        (("7B", "--quant", "Q9"), "loads Q9"),
+        (("./missing.gguf",), "no such file"),
+    ],
+)
+def test_what_cannot_be_answered_is_one_sentence(machine: str, words: tuple[str, ...], said: str) -> None:
+    with pytest.raises(InputError, match=said) as refused:
+        rows(machine, *words)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("form", ["console", "markdown"])
+def test_tables_for_people(machine: str, form: str, tmp_path: Path) -> None:
+    target = tmp_path / "out.txt"
+    words = ["7B", "--assume", machine, "--format", form, "-o", str(target)]
+    done = CliRunner().invoke(FIT, words, standalone_mode=False)
+    assert done.return_value == 0
+    text = target.read_text()
+    assert "Qwen2.5-7B-Instruct" in text
+    assert "Assumed:" in text
+
+
+def test_more_gpus_than_there_are_are_refused() -> None:
+    assert len(api_fit.limited(room(24, 24), 1).devices) == 1
+    with pytest.raises(InputError, match="this machine has 2"):
+        api_fit.limited(room(24, 24), 3)
+
+
+def test_a_batch_answers_line_by_line(tmp_path: Path) -> None:
+    batch = tmp_path / "requests.jsonl"
+    batch.write_text(json.dumps(request()) + "\n\n" + json.dumps({"id": "odd", "engine": "abacus"}) + "\n")
+    done = CliRunner().invoke(ESTIMATE, ["memory", "--batch", str(batch)], standalone_mode=False)
+    first, second = map(json.loads, done.stdout.splitlines())
+    assert done.return_value == 0
+    low, high = first["interval_mib"]["total_gpu"]
+    assert low < sum(first["memory_mib"].values()) < high
+    assert second == {"id": "odd", "unknown": "no memory rules for the engine 'abacus'"}
+
+
+@pytest.mark.parametrize(("text", "said"), [("{", "line 1"), ("[1]", "line 1")])
+def test_a_broken_batch_names_its_line(tmp_path: Path, text: str, said: str) -> None:
+    batch = tmp_path / "requests.jsonl"
+    batch.write_text(text)
+    done = CliRunner().invoke(ESTIMATE, ["memory", "--batch", str(batch)], standalone_mode=False)
+    assert isinstance(done.exception, InputError)
+    assert said in str(done.exception)
