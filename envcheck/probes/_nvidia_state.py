@@ -104,6 +104,10 @@ def _without_nvml(seen: dict[str, Any]) -> State:
     kernel = table(seen.get("kernel"))
     source = "/sys/bus/pci/devices, /proc/driver/nvidia"
     loaded = bool(flag(kernel.get("module")) or text(kernel.get("proc_version")))
+    if "wsl" in table(seen.get("libraries")).values():
+        # No bus and no module under WSL: Windows' driver is behind /dev/dxg, and only NVML can tell.
+        why = "Windows' NVIDIA driver is mounted; NVML was not asked at this level"
+        return Unknown(why=why), Unknown(why=why)
     if not loaded and not _hardware(seen):
         return Absent(source=source), Absent(source=source)
     if not loaded:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from envcheck.probes import _compiled, _distributions
 from envcheck.probes._digest import differing
+from envcheck.probes._versions import dotted
 from envcheck.schema.facts import Record
 from envcheck.schema.snapshot import Damage, DamageKind
 
@@ -91,7 +92,7 @@ class _Comparison:
         self.versions: dict[str, list[str]] = {}
         self.files = 0
         self.numpy_2 = any(
-            entry.name == "numpy" and entry.version.split(".")[0].isdigit() and int(entry.version.split(".")[0]) >= 2
+            entry.name == "numpy" and dotted(entry.version) >= (2,)
             for folder in folders
             for entry in _distributions.listing(host, folder)[0]
         )
@@ -147,7 +148,7 @@ class _Comparison:
                 self.add(entry.name, "no_record", where)
             return None
         try:
-            return list(_parsed(content, site))
+            return lines_of(content, site)
         except csv.Error:
             self.add(entry.name, "broken_metadata", f"{where}/RECORD")
             return None
@@ -215,8 +216,8 @@ def _above(folder: str, site: str) -> list[str]:
     return found
 
 
-def _parsed(content: str, site: str) -> list[Line]:
-    """Lines of a RECORD. A path that leaves the environment altogether is not followed."""
+def lines_of(content: str, site: str) -> list[Line]:
+    """Lines of a RECORD. A path that leaves the environment altogether is not followed; csv.Error for no CSV at all."""
     limit = site.rsplit("/", 3)[0] + "/" if site.count("/") > 3 else "/"
     found = []
     for row in csv.reader(content.splitlines()):
@@ -230,5 +231,13 @@ def _parsed(content: str, site: str) -> list[Line]:
             if not (where + "/").startswith(limit):
                 continue
         size = row[2] if len(row) > 2 else ""
-        found.append(Line(path, where, name, row[1] if len(row) > 1 else "", int(size) if size.isdecimal() else None))
+        found.append(
+            Line(
+                path,
+                where,
+                name,
+                row[1] if len(row) > 1 else "",
+                int(size) if size.isdecimal() and len(size) < 16 else None,
+            )
+        )
     return found
