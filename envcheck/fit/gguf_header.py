@@ -59,10 +59,10 @@ class GgufHeader(Record):
 class _Reader:
     """Reads little- or big-endian values from a mapped file, never past its end."""
 
-    def __init__(self, data: mmap.mmap, path: Path) -> None:
-        self.data, self.path, self.at, self.size = data, path, 4, len(data)
+    def __init__(self, mapped: mmap.mmap, path: Path) -> None:
+        self.mapped, self.path, self.at, self.size = mapped, path, 4, len(mapped)
         self.wide, self.left = "Q", MAX_VALUES
-        version = struct.unpack_from("<I", data, 4)[0] if self.size >= 8 else 0
+        version = struct.unpack_from("<I", mapped, 4)[0] if self.size >= 8 else 0
         self.order = "<" if version & 0xFFFF else ">"
 
     def fail(self, what: str) -> InputError:
@@ -72,7 +72,7 @@ class _Reader:
         width = struct.calcsize(code)
         if self.at + width > self.size:
             raise self.fail("it ends in the middle of its header; the download may be incomplete")
-        value = struct.unpack_from(self.order + code, self.data, self.at)[0]
+        value = struct.unpack_from(self.order + code, self.mapped, self.at)[0]
         self.at += width
         return value
 
@@ -91,7 +91,7 @@ class _Reader:
         length = self.length(MAX_STRING, "bytes of text in one string")
         start = self.at
         self.skip(length)
-        return self.data[start : self.at].decode("utf-8", errors="replace")
+        return self.mapped[start : self.at].decode("utf-8", errors="replace")
 
     def value(self, kind: int) -> Any:
         if kind == _STRING:
@@ -122,7 +122,7 @@ class _Reader:
 
     def skip_texts(self, count: int) -> None:
         """Step over `count` strings (a vocabulary): one length at a time, no text decoded."""
-        data, at, size = self.data, self.at, self.size
+        mapped, at, size = self.mapped, self.at, self.size
         unpack, width = struct.Struct(self.order + self.wide).unpack_from, struct.calcsize(self.wide)
         if count * width > size - at:
             raise self.fail(f"it claims {count} strings in one array")
@@ -130,7 +130,7 @@ class _Reader:
         for _ in range(count):
             if at > last:
                 break
-            at += width + unpack(data, at)[0]
+            at += width + unpack(mapped, at)[0]
         self.at = min(at, size)
         if at > last + width:
             raise self.fail("a string in an array reaches past the end of the file")
@@ -142,10 +142,10 @@ def read_header(path: Path) -> GgufHeader:
     Raises InputError when the file cannot be opened, is not GGUF, is cut off, or claims what it cannot hold.
     """
     try:
-        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            if data[:4] != b"GGUF":
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+            if mapped[:4] != b"GGUF":
                 raise InputError(f"{path} is not a GGUF file: it does not begin with the letters GGUF")
-            return _read(_Reader(data, path))
+            return _read(_Reader(mapped, path))
     except (OSError, ValueError) as error:
         raise InputError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from error
 
