@@ -10,6 +10,7 @@ from typing import Literal
 import msgspec
 
 from envcheck.judge import rows, versions
+from envcheck.judge.causes import cause_verdicts
 from envcheck.judge.operators import AnyFact
 from envcheck.judge.policy import Policy, project_verdicts, release_conflicts, unused_waivers, waive
 from envcheck.judge.readiness import blocking, state_of
@@ -42,11 +43,11 @@ def evaluate(
     names = dict.fromkeys(rows.backend(name).backend.name for name in wanted)
     project = policy or Policy()
     day = today or time.strftime("%Y-%m-%d")
-    machine = waive(judge_machine(snapshot, intent), project, day)
+    matrices = [rows.backend(name) for name in names]
+    machine = waive([*judge_machine(snapshot, intent), *cause_verdicts(snapshot, intent)], project, day)
     verdicts = [*machine, *waive(project_verdicts(project, snapshot), project, day)]
     states: dict[str, BackendState] = {}
-    for name in names:
-        matrix = rows.backend(name)
+    for matrix in matrices:
         scene = scene_of(matrix, snapshot, intent)
         found = [*judge_rows(matrix.requirement, scene, machine), *variable_verdicts(scene)]
         if not isinstance(scene.installed, Known):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from envcheck.judge.causes import PREFIX
 from envcheck.judge.row_verdicts import fill
 from envcheck.judge.scene import Scene
 from envcheck.schema.facts import Known
@@ -26,6 +27,9 @@ def state_of(
     """
     chain = _chain(own, machine)
     limits = {row.id: row.limits for row in matrix.requirement if row.limits}
+    if limits:
+        # What works without a GPU still works when the GPU's stack is broken.
+        limits |= {v.id: f"{v.says} Until then only the CPU works." for v in chain if v.id.startswith(PREFIX)}
     title = matrix.backend.title
     broken = [v for v in chain if v.status == "not_met" and v.severity == "blocker"]
     first = broken[0].id if broken else None
@@ -60,4 +64,5 @@ def _partly(verdict: Verdict) -> bool:
 def _chain(own: Sequence[Verdict], machine: Sequence[Verdict]) -> list[Verdict]:
     """The backend's verdicts and those of the machine that they hang on, in chain order."""
     needed = {required for v in own for required in v.requires}
+    needed |= {v.id for v in machine if v.id.startswith(PREFIX) and v.link in ("device", "driver")}
     return sorted([*(v for v in machine if v.id in needed), *own], key=lambda v: CHAIN.index(v.link))

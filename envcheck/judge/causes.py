@@ -1,0 +1,68 @@
+"""Root causes that no row speaks for: the rules of `envcheck/judge/rules/`, run on a machine's readings.
+
+A row compares one fact; a rule joins several. Where rows already name a cause, its rule is left to pasted reports, so
+that nothing is said twice and a check stays quick.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from envcheck.discover import load, names
+from envcheck.judge import rows
+from envcheck.schema.facts import Absent, Known, Observation
+from envcheck.schema.snapshot import Snapshot
+from envcheck.schema.verdict import Finding, Intent, Link, Severity, Status, Verdict
+
+RULES = "envcheck.judge.rules"
+PREFIX = "machine.cause."
+"""What the ids of these verdicts begin with; the cause follows."""
+
+
+def spoken_for() -> set[str]:
+    """Causes that rows of the matrix name, whichever backends are being judged."""
+    matrices = (rows.matrix_of(name) for name in ("machine", *rows.backend_names()))
+    return {row.cause for matrix in matrices for row in matrix.requirement if row.cause}
+
+
+def cause_verdicts(snapshot: Snapshot, intent: Intent) -> Iterator[Verdict]:
+    """One verdict for each cause that a rule finds and no row speaks for.
+
+    The rules look at GPUs and at what is installed for them; a machine with neither has nothing for them to find.
+    """
+    if isinstance(snapshot.gpus, Absent) and not isinstance(snapshot.python.package("torch"), Known):
+        return
+    from envcheck.judge.diagnose import merge
+    from envcheck.judge.rule import Case, Rule
+
+    case, spoken = Case(snapshot, intent), spoken_for()
+    for name in names(RULES):
+        if name in spoken:
+            continue
+        rule: Rule = load(RULES, name, "RULE")
+        found = list(rule.judge(case))
+        if found:
+            yield verdict_of(merge(found), rule.link)
+
+
+def verdict_of(finding: Finding, link: Link) -> Verdict:
+    """A finding as a verdict: only what is certain and decisive counts as a broken requirement."""
+    severity: Severity = finding.severity
+    if severity == "blocker" and finding.confidence != "certain":
+        severity = "warning"
+    status: Status = "not_met" if severity == "blocker" else "warning"
+    quotes = [quote.text for quote in finding.evidence]
+    return Verdict(
+        id=PREFIX + finding.cause,
+        backend="machine",
+        title=finding.cause.replace("_", " ").capitalize(),
+        status=status,
+        severity=severity,
+        link=link,
+        cause=finding.cause,
+        says=finding.says,
+        expected="no sign of it",
+        actual=quotes[0] if quotes else f"{finding.confidence} sign",
+        evidence=tuple(Observation(source="readings", value=text) for text in quotes),
+        remedy=finding.remedy,
+    )
