@@ -114,7 +114,9 @@ def _short(label: str) -> str:
 
 
 def _ticks(most: float) -> Iterable[float]:
-    """Four to nine round steps up to `most`, zero included."""
+    """Four to nine round steps up to `most`, zero included; nothing that is shown is smaller than a millionth."""
+    if most < 1e-6:
+        return [0.0]
     size = 10 ** floor(log10(most))
     step = next((size * part for part in (0.1, 0.2, 0.25, 0.5, 1.0, 2.0) if most / (size * part) <= 9), size)
     return [round(step * number, 10) for number in range(int(most / step + 1e-9) + 1)]
