@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from envcheck.compose._cells import code, number, row, table
 from envcheck.compose.overview import slug
-from envcheck.schema.blocks import Block, Cell, Fold, Mark, Note, Paragraph, Part, Section, Span, Timeline
-from envcheck.schema.describe import backend_title
+from envcheck.schema.blocks import Block, Cell, Commands, Fold, Mark, Note, Paragraph, Part, Section, Span, Timeline
+from envcheck.schema.describe import backend_title, sentence
 from envcheck.schema.report import Subject
 from envcheck.schema.run import Answer, ComputeRun, PromptRun, Reconciled, Run, RunStatus
 
@@ -18,6 +18,10 @@ _ANSWER: dict[Answer, tuple[Mark, str]] = {
     "looping": ("caution", "answered, looping"),
     "not_judged": ("skipped", "not judged"),
 }
+
+
+_LONGEST = 2000
+"""Characters of an answer that a report shows; its hash is of the whole."""
 
 
 def measured_section(subject: Subject) -> Section:
@@ -44,17 +48,16 @@ def _run(run: Run, position: int) -> Part:
     if run.device_used != run.device_expected:
         device += f" (expected: {run.device_expected})"
     engine = f" by {run.engine}" if run.engine else ""
-    blocks: list[Block] = [Note(text=f"{run.status}: {run.why} Ran{engine} {device}.", mark=_STATUS[run.status])]
+    blocks: list[Block] = [
+        Note(text=f"{run.status}: {sentence(run.why)} Ran{engine} {device}.", mark=_STATUS[run.status])
+    ]
     if run.is_fallback:
         text = "This is envcheck's embedded default: it proves the way of measuring and this CPU, not another backend."
         blocks.append(Paragraph(text=text))
     if run.prompts:
         blocks.append(_prompts(run))
-        answers = tuple(_answer(prompt) for prompt in run.prompts if prompt.answer_text or prompt.why or prompt.error)
-        if answers:
-            blocks.append(
-                Fold(title="The answers", blocks=(table("Answers", ["Workload", "Answer", "Judged"], answers),))
-            )
+        answers = tuple(_answer(prompt) for prompt in run.prompts)
+        blocks.append(Fold(title="The answers, and how they were judged", blocks=answers))
         timeline = _timeline(run)
         if timeline:
             blocks.append(timeline)
@@ -105,9 +108,11 @@ def _prompt(prompt: PromptRun, *, vram: bool) -> tuple[Cell, ...]:
     return row(*cells, *([number(prompt.vram_mib, 0)] if vram else []))
 
 
-def _answer(prompt: PromptRun) -> tuple[Cell, ...]:
-    text = prompt.answer_text if len(prompt.answer_text) <= 600 else prompt.answer_text[:600] + " […]"
-    return row(prompt.kind.replace("_", " "), code(text) if text else "–", prompt.error or prompt.why or "–")
+def _answer(prompt: PromptRun) -> Commands:
+    lines = tuple(prompt.answer_text[:_LONGEST].splitlines()) or ("(no text)",)
+    more = ("[…]",) if len(prompt.answer_text) > _LONGEST else ()
+    judged = prompt.error or prompt.why or _ANSWER[prompt.answer][1]
+    return Commands(says=f"{prompt.kind.replace('_', ' ')}: {sentence(judged)}", lines=lines + more, language="text")
 
 
 def _timeline(run: Run) -> Timeline | None:

@@ -59,11 +59,14 @@ def proven_runs(subject: Subject) -> list[Run]:
 
 def _states_sentence(subject: Subject) -> str:
     backends = subject.judgement.backends
+    missing = {v.backend for v in subject.judgement.verdicts if v.status == "not_met" and v.fixed_by_install}
     said = []
     for status in _ORDER:
-        names = [backend_title(name) for name, state in backends.items() if state.status == status]
-        if names:
-            said.append(f"{listed(names)} {_PHRASES[status][len(names) > 1]}")
+        names = [name for name, state in backends.items() if state.status == status]
+        later = [name for name in names if status == "limited" and name in missing]
+        for group, tail in (([name for name in names if name not in later], ""), (later, " once installed")):
+            if group:
+                said.append(f"{listed([backend_title(n) for n in group])} {_PHRASES[status][len(group) > 1]}{tail}")
     return f"{'; '.join(said)}." if said else "No backend was judged."
 
 
@@ -192,17 +195,21 @@ def _machine_rows(subject: Subject) -> list[tuple[Cell, ...]]:
         ("CPU", cpu_text(snapshot)),
         ("Main memory", ram_text(snapshot)),
     ]
-    spaces = [
-        f"{gib(space.free_mib.value)} free for {space.purpose}"
-        for space in snapshot.disk.spaces
-        if isinstance(space.free_mib, Known)
-    ]
-    fields.append(("Disk", ", ".join(spaces)))
+    fields.append(("Disk", _disk(snapshot)))
     fields.append(("Python (target)", _python(snapshot)))
     containers = snapshot.containers
     engine = containers.docker_engine if is_known(containers.docker_engine) else containers.docker_client
     fields.append(("Docker", text_of(engine) if is_known(engine) else ""))
     return [row(name, value) for name, value in fields if value]
+
+
+def _disk(snapshot: Snapshot) -> str:
+    """Free space, purposes on equally free (mostly the same) file systems together."""
+    free: dict[str, list[str]] = {}
+    for space in snapshot.disk.spaces:
+        if isinstance(space.free_mib, Known):
+            free.setdefault(gib(space.free_mib.value), []).append(space.purpose.replace("_", " "))
+    return "; ".join(f"{amount} free for {listed(purposes)}" for amount, purposes in free.items())
 
 
 def _python(snapshot: Snapshot) -> str:

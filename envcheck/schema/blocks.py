@@ -58,7 +58,7 @@ class Table(Record, tag_field="block", tag="table"):
 
 
 class Commands(Record, tag_field="block", tag="commands"):
-    """Lines to paste into a shell on the machine the report is about."""
+    """Lines shown as they are: to paste into a shell of the machine, or ("text") what an engine answered."""
 
     says: str
     lines: tuple[str, ...]

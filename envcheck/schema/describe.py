@@ -122,6 +122,11 @@ def listed(words: list[str]) -> str:
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}" if words else ""
 
 
+def sentence(text: str) -> str:
+    """Text with a full stop at its end, where it has no such sign yet."""
+    return text if not text or text[-1] in ".!?" else f"{text}."
+
+
 def plural(count: int, one: str, many: str | None = None) -> str:
     """A counted noun: "1 requirement", "3 requirements"."""
     return f"{count} {one if count == 1 else many or one + 's'}"
