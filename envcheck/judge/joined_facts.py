@@ -107,7 +107,8 @@ def torch_best_why(scene: Scene) -> AnyFact:
     choice = torch_choice(scene)
     if choice.build is not None or not choice.rejected:
         return Absent(source="the table of torch wheels")
-    return Known(value="; ".join(r.because for r in choice.rejected[:2]), source="the table of torch wheels")
+    reasons = dict.fromkeys(rejected.because for rejected in choice.rejected)
+    return Known(value="; ".join(list(reasons)[:2]), source="the table of torch wheels")
 
 
 def torch_family(member: str) -> Reader:

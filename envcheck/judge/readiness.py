@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from envcheck.judge.causes import PREFIX
-from envcheck.judge.row_verdicts import fill
+from envcheck.judge.row_verdicts import fill, in_range
 from envcheck.judge.scene import Scene
 from envcheck.schema.facts import Known
 from envcheck.schema.requirement import BackendMatrix, Release
@@ -26,7 +26,7 @@ def state_of(
     does not make a backend unknown, because installing them settles it.
     """
     chain = _chain(own, machine)
-    limits = {row.id: row.limits for row in matrix.requirement if row.limits}
+    limits = {row.id: row.limits for row in matrix.requirement if row.limits and in_range(row, scene)}
     if limits:
         # What works without a GPU still works when the GPU's stack is broken.
         limits |= {v.id: f"{v.says} Until then only the CPU works." for v in chain if v.id.startswith(PREFIX)}

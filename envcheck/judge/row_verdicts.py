@@ -22,7 +22,7 @@ def judge_rows(requirements: Sequence[Requirement], scene: Scene, before: Sequen
     """Judge rows in chain order; a row whose prerequisite is broken is skipped and says because of which."""
     done = {verdict.id: verdict for verdict in before}
     for row in sorted(requirements, key=lambda r: CHAIN.index(r.link)):
-        if not _in_range(row, scene) or (row.to_install and isinstance(scene.installed, Known)):
+        if not in_range(row, scene) or (row.to_install and isinstance(scene.installed, Known)):
             continue
         applies, why = _applies(row, scene)
         if applies is False or _has_nothing_to_say(row, scene):
@@ -35,7 +35,7 @@ def judge_rows(requirements: Sequence[Requirement], scene: Scene, before: Sequen
         yield verdict
 
 
-def _in_range(row: Requirement, scene: Scene) -> bool:
+def in_range(row: Requirement, scene: Scene) -> bool:
     """Whether the row holds for the version judged; a backend without a known version gets the rows of its newest."""
     if not row.versions:
         return True

@@ -10,7 +10,7 @@ from typing import Literal
 
 from envcheck.judge import tables, versions
 from envcheck.judge.silicon import capability_of, gfx_of
-from envcheck.schema.facts import Known, Record, value_of
+from envcheck.schema.facts import Absent, Known, Record, Unknown, value_of
 from envcheck.schema.plan import Rejected
 from envcheck.schema.snapshot import Snapshot
 from envcheck.schema.tables import Platform, TorchRelease
@@ -87,7 +87,7 @@ def wheel_facts(snapshot: Snapshot) -> WheelFacts:
         accelerator=accelerator(snapshot),
         driver=value_of(nvidia.user_mode_driver) or value_of(nvidia.driver),
         cuda_driver=value_of(nvidia.cuda_driver),
-        driver_absent=not isinstance(nvidia.cuda_driver, Known) and type(nvidia.driver).__name__ == "Absent",
+        driver_absent=not isinstance(nvidia.cuda_driver, Known) and isinstance(nvidia.driver, Absent),
         windows_driver=None if family is None else family == "windows" or value_of(wsl) is True,
         capabilities=tuple(value_of(capability_of(g)) for g in value_of(nvidia.gpus) or ()),
         gfx=tuple(value_of(gfx_of(g)) for g in value_of(snapshot.amd.gpus) or ()),
@@ -101,7 +101,7 @@ def accelerator(snapshot: Snapshot) -> Accelerator | None:
     """
     gpus = snapshot.gpus
     if not isinstance(gpus, Known):
-        return None if type(gpus).__name__ == "Unknown" else "cpu"
+        return None if isinstance(gpus, Unknown) else "cpu"
     order: tuple[Accelerator, ...] = ("nvidia", "amd", "intel", "apple")
     for kinds in (("discrete", "unknown"), ("integrated",)):
         for vendor in order:
