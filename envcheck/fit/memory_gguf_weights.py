@@ -138,9 +138,10 @@ def _share(hparams: Hparams, quant: str | None, total: float) -> tuple[float, ..
     """Give each layer its part: by attention and feed-forward width, and heavier where k-quants spend more bits."""
     weights = [_layer_parameters(hparams, i) * _density(hparams, quant, i) for i in range(hparams.layer_count)]
     whole = sum(weights)
+    loaded = hparams.layer_count - hparams.drafting_layers
     if whole <= 0:
-        return (total / hparams.layer_count,) * hparams.layer_count
-    return tuple(total * weight / whole for weight in weights)
+        return (total / hparams.layer_count,) * loaded + (0.0,) * hparams.drafting_layers
+    return tuple(total * weight / whole if i < loaded else 0.0 for i, weight in enumerate(weights))
 
 
 def _layer_parameters(hparams: Hparams, index: int) -> float:

@@ -53,6 +53,8 @@ class Hparams(Record):
     encoder: bool = False
     context_trained: int = 0
 
+    drafting_layers: int = 0
+    """Layers at the end that are in the file and not loaded."""
     ff_max: int = 0
     """Widest feed-forward block that one token passes through at once."""
     caches: bool = True
@@ -111,6 +113,7 @@ def from_header(header: dict[str, Any]) -> Hparams | None:
         tied=known.get("tied"),
         encoder=bool(known.get("encoder")),
         context_trained=header.get("n_ctx_train") or 0,
+        drafting_layers=known.get("drafting_layers", 0),
     )
 
 
@@ -125,7 +128,7 @@ def _blocks(header: dict[str, Any], known: dict[str, Any], heads: tuple[int, ...
     keys = _widths(header, "k", kv_heads)
     values = _widths(header, "v", kv_heads)
     ff = per_layer(header.get("n_ff"), count)
-    own = known.get("own_kv_layers") or count
+    own = (known.get("own_kv_layers") or {}).get(str(count), count) - known.get("drafting_layers", 0)
     blocks = []
     for i in range(count):
         recurrent = _is_recurrent(known, i, kv_heads[i], ff[i])
