@@ -56,12 +56,13 @@ def run(
     progress: Progress,
 ) -> Report:
     """Look at this machine, prove the best ready backend (else the embedded default), and report everything."""
+    from envcheck.predictions import predictor
     from envcheck.validate.run import validate
 
     progress("looking at the machine")
     snapshot = api.this_machine(host)
     progress("proving with real prompts")
-    validation = validate(host, backends=backends, model=model, progress=progress)
+    validation = validate(host, backends=backends, model=model, progress=progress, predict=predictor(host, snapshot))
     progress("composing the report")
     subject = subject_of(snapshot, backends=backends, policy=policy, models=models, validation=validation)
     return compose(subject, header)

@@ -46,15 +46,18 @@ def COMMAND(  # noqa: N802  the name every verb exports
     """
     from envcheck.cli._output import deliver
     from envcheck.host import Host
+    from envcheck.predictions import predictor
     from envcheck.validate.run import Limits, validate
 
+    host = Host(target_python=target)
     validation = validate(
-        Host(target_python=target),
+        host,
         backends=backends or None,
         url=url,
         model=model,
         progress=lambda line: click.echo(f"… {_printable(line)}", err=True),
         with_compute=compute,
+        predict=predictor(host),
         limits=Limits(prompt_s=prompt_limit, stall_s=stall_limit),
     )
     deliver(_json(validation) if form == "json" else _console(validation), output)

@@ -37,6 +37,7 @@ def conclude(base: Run, engine: Engine, done: Sequence[PromptRun], asked: int, *
         load_ms=None if engine.load_ms is None else round(engine.load_ms, 1),
         device_used=words.device,
         gpu_share=words.gpu_share,
+        memory_mib={f"backend_{name}": mib for name, mib in words.memory_mib.items()},
         prompts=tuple(done),
         settings=settings,
         interrupted=interrupted,

