@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 import sys
-import time
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import click
 
 from envcheck.cli._machine import host_of, look_options
 from envcheck.cli._output import deliver, style_of
+from envcheck.cli._progress import shown
 from envcheck.schema.errors import InputError
 from envcheck.schema.report import Report
 
@@ -60,15 +60,16 @@ def COMMAND(  # noqa: N802
     head = main_job.header(
         title, sprint, agent, began.isoformat(timespec="seconds"), "envcheck " + shlex.join(sys.argv[1:])
     )
-    report = main_job.run(
-        host,
-        head,
-        backends=backends or None,
-        policy=api.policy_of(policy_file),
-        models=sizes or main_job.SIZES,
-        model=model,
-        progress=_progress(),
-    )
+    with shown() as progress:
+        report = main_job.run(
+            host,
+            head,
+            backends=backends or None,
+            policy=api.policy_of(policy_file),
+            models=sizes or main_job.SIZES,
+            model=model,
+            progress=progress,
+        )
     subject = report.subjects[0]
     folder = _fresh(reports, f"{began.date().isoformat()}-{subject.snapshot.alias}")
     _write(report, folder)
@@ -78,15 +79,6 @@ def COMMAND(  # noqa: N802
         return INTERRUPTED
     failed = any(run.status == "failed" for run in subject.validation.runs) if subject.validation else False
     return 1 if failed else api.exit_code(subject.judgement.worst, strict)
-
-
-def _progress() -> main_job.Progress:  # type: ignore[name-defined]  # noqa: F821
-    began = time.monotonic()
-
-    def say(line: str) -> None:
-        click.echo(f"[{time.monotonic() - began:5.1f} s] {line}", err=True)
-
-    return say
 
 
 def _require_writable(reports: Path) -> None:
