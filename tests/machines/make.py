@@ -190,7 +190,8 @@ def containers(engine: str = "", toolkit: str = "") -> Part:
     seen = {"version": engine, "api": "1.47", "runtimes": runtimes, "devices": []} if engine else {}
     return {
         "docker_found": bool(engine), "podman_found": False, "socket": {"open": True} if engine else None,
-        "engine": seen, "daemon": {"nvidia_runtime": bool(toolkit)}, "cdi": [], "toolkit_found": bool(toolkit), "toolkit": toolkit,
+        "engine": seen,
+        "daemon": {"nvidia_runtime": bool(toolkit)}, "cdi": [], "toolkit_found": bool(toolkit), "toolkit": toolkit,
     }  # fmt: skip
 
 
