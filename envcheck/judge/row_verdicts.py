@@ -27,8 +27,8 @@ def judge_rows(requirements: Sequence[Requirement], scene: Scene, before: Sequen
         applies, why = _applies(row, scene)
         if applies is False or _has_nothing_to_say(row, scene):
             continue
-        if applies is None and row.severity != "blocker":
-            # A remark about something that may not even be there is noise.
+        if applies is None and (row.severity != "blocker" or _about_installed(row, scene)):
+            # What is wrong with something that may not even be there is nothing to say yet.
             continue
         verdict = _skipped(row, scene, done) or judge_row(row, scene, None if applies else why)
         done[verdict.id] = verdict
@@ -50,6 +50,12 @@ def _applies(row: Requirement, scene: Scene) -> tuple[bool | None, str]:
         return False, ""
     unsure = next((outcome for outcome in outcomes if outcome.holds is None), None)
     return (None, unsure.why or "a needed fact is missing") if unsure else (True, "")
+
+
+def _about_installed(row: Requirement, scene: Scene) -> bool:
+    """Whether it is unknown if the row applies because nobody listed what is installed: an install settles that."""
+    unsure = (condition for condition in row.when if _outcome(condition, scene).holds is None)
+    return any(c.op != "absent" and c.fact.startswith(("torch.", "packages.", "backend.")) for c in unsure)
 
 
 def _has_nothing_to_say(row: Requirement, scene: Scene) -> bool:
@@ -159,7 +165,7 @@ def _remedy(row: Requirement, scene: Scene, outcome: Outcome) -> Remedy | None:
     if row.remedy is None:
         return None
     return Remedy(
-        says=fill(row.remedy.says, scene, outcome),
+        says=re.sub(r" \((?:unknown|none)\)", "", fill(row.remedy.says, scene, outcome)),
         commands=tuple(fill(c, scene, outcome) for c in row.remedy.commands if _complete(c, scene)),
         risk=row.remedy.risk,
         needs_root=row.remedy.needs_root,

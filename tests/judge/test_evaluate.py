@@ -214,10 +214,19 @@ def test_a_driver_that_is_not_usable_skips_what_hangs_on_it() -> None:
     assert judgement.backends["vllm"].first_broken == "machine.nvidia.state"
 
 
-def test_packages_that_nobody_listed_do_not_make_a_backend_unknown() -> None:
-    judgement = judged(machine(**GOOD | {"packages": None}), "vllm")
-    assert judgement.backends["vllm"].status == "ready_after_install"
+@pytest.mark.parametrize("backend", ["vllm", "transformers", "sglang"])
+def test_packages_that_nobody_listed_do_not_make_a_backend_unknown(backend: str) -> None:
+    judgement = judged(machine(**GOOD | {"packages": None}), backend)
+    assert judgement.backends[backend].status == "ready_after_install"
     assert judgement.worst == "unknown"
+
+
+def test_a_remedy_does_not_name_what_nobody_knows() -> None:
+    snapshot = machine(**GOOD | {"python": None, "packages": {"torch": "2.13.0+cpu", "transformers": "5.19.0"}})
+    found = next(v for v in judged(snapshot, "transformers").verdicts if v.id == "transformers.wheel.gpu_build")
+    assert found.remedy is not None
+    assert "unknown" not in found.remedy.says
+    assert found.remedy.commands == ()
 
 
 @pytest.mark.parametrize(("today", "told"), [("2026-11-21", False), ("2027-05-20", False), ("2027-05-21", True)])
