@@ -46,8 +46,12 @@ def columns(*titles: str) -> tuple[Column, ...]:
 
 
 def row(*cells: Cell | str) -> tuple[Cell, ...]:
-    """A table row; plain text becomes a plain cell."""
-    return tuple(cell if isinstance(cell, Cell) else Cell(text=cell) for cell in cells)
+    """A table row; plain text becomes a plain cell, no text a dash."""
+    return tuple(cell if isinstance(cell, Cell) and cell.text else Cell(text=_text(cell) or "–") for cell in cells)
+
+
+def _text(cell: Cell | str) -> str:
+    return cell if isinstance(cell, str) else cell.text
 
 
 def table(caption: str, titles: Sequence[str], rows: Iterable[Sequence[Cell | str]], basis: str = "") -> Table:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from envcheck.compose._cells import code, command_line, number, row, table
 from envcheck.compose.choices import chosen_fit, usable_backends
+from envcheck.compose.profiles import COMPANIONS, missing, profile_of, profiles, python_of, target_of
 from envcheck.compose.service_probes import service_phase
 from envcheck.compose.statistics import ASSUMED_SPREAD, half_width, repeats_for
 from envcheck.compose.workloads import workloads
@@ -12,6 +15,9 @@ from envcheck.schema.describe import backend_title, listed
 from envcheck.schema.facts import value_of
 from envcheck.schema.fit import Band, FitRow
 from envcheck.schema.report import Subject
+
+_BY_ADDRESS = {"tensorrt-llm": "http://127.0.0.1:8000/v1"}
+"""Backends that are asked as any OpenAI-compatible server, at their default address."""
 
 _LOAD_S = 60.0
 """Assumed seconds from start to ready, until the first start has been timed."""
@@ -37,47 +43,64 @@ def plan_section(subject: Subject) -> Section | None:
 
 
 def _setup(subject: Subject, backends: list[str]) -> Part:
-    waiting = [name for name in backends if subject.judgement.backends[name].status == "ready_after_install"]
-    if not waiting:
-        names = listed([backend_title(name) for name in backends])
-        says = f"{names}: nothing is missing. Take a snapshot first, so that later changes can be told apart."
-        lines: tuple[str, ...] = ("envcheck snapshot -o before.json",)
-    else:
-        names = listed([backend_title(name) for name in waiting])
-        says = f"Install what {names} {'needs' if len(waiting) == 1 else 'need'}; the commands are under Installation."
-        profiles = subject.plan.profile.split() if subject.plan else waiting
-        install = command_line(["envcheck", "install", *profiles, "--yes"], value_of(subject.snapshot.os.family))
-        lines = ("envcheck snapshot -o before.json", install)
-    wanted = command_line(["envcheck", "check", *(word for name in backends for word in ("--backend", name))])
-    done = "Done when the last command leaves with exit code 0. Stop where a driver or system package must change."
-    return Part(
-        id="plan-setup",
-        title="environment setup",
-        blocks=(Commands(says=says, lines=(*lines, wanted)), Paragraph(text=done)),
-    )
+    family = value_of(subject.snapshot.os.family)
+    lines = [["envcheck", "snapshot", "-o", "before.json"]]
+    by_hand = []
+    for name in backends:
+        profile = profile_of(name)
+        if not missing(name, subject):
+            lines.append(["envcheck", "check", "--backend", name])
+        elif profile is None:
+            by_hand.append(backend_title(name))
+        else:
+            lines.append(["envcheck", "install", profile, "--target", target_of(profile), "--yes"])
+            lines.append(["envcheck", "check", "--backend", name, "--python", python_of(profile, subject)])
+    companions = [name for name in COMPANIONS if name in profiles()]
+    if companions and subject.tables.packages:
+        lines.append(["envcheck", "install", *companions, "--target", target_of("services"), "--yes"])
+    says = "A snapshot first, so that later changes can be told apart; then each backend in an environment of its own."
+    commands = Commands(says=says, lines=tuple(command_line(line, family) for line in lines), language=_shell(subject))
+    blocks: list[Block] = [commands]
+    if by_hand:
+        text = f"{listed(by_hand)}: with the installer of its makers (see Installation), then envcheck check again."
+        blocks.append(Paragraph(text=text))
+    done = "Done when each check leaves with exit code 0. Stop where a driver or system package must change."
+    return Part(id="plan-setup", title="environment setup", blocks=(*blocks, Paragraph(text=done)))
 
 
-def _deployment(subject: Subject, backends: list[str], chosen: dict[str, FitRow]) -> Part | None:
-    lines = [fit.command for fit in chosen.values() if fit.command]
+def _shell(subject: Subject) -> Literal["bash", "powershell"]:
+    return "powershell" if value_of(subject.snapshot.os.family) == "windows" else "bash"
+
+
+def _deployment(subject: Subject, backends: list[str], chosen: dict[str, FitRow]) -> Part:
+    lines = tuple(fit.command for fit in chosen.values() if fit.command)
     blocks: list[Block] = []
     if lines:
         says = "Start each backend with the largest model that fits with room (one at a time: they share the memory)."
-        blocks.append(Commands(says=says, lines=tuple(lines)))
-    probes = tuple(
-        command_line(["envcheck", "validate", "--backend", name, "--format", "json", "-o", f"validate-{name}.json"])
-        for name in backends
-    )
+        blocks.append(Commands(says=says, lines=lines, language=_shell(subject)))
+    probes = tuple(probe(name, f"validate-{name}.json", subject) for name in backends)
     says = "Send each backend the fixed workloads (under Metrics); the answer says on which device the layers ran."
-    blocks.append(Commands(says=says, lines=probes))
-    blocks.append(
-        Paragraph(
-            text="Done when each run is passed and on the expected device. Stop where the device is another one: "
-            "a figure from a silent fall-back to the CPU says nothing about the GPU."
-            if value_of(subject.snapshot.gpus)
-            else "Done when each run is passed."
+    blocks.append(Commands(says=says, lines=probes, language=_shell(subject)))
+    done = "Done when each run is passed."
+    if value_of(subject.snapshot.gpus):
+        done = (
+            "Done when each run is passed and on the expected device. Stop where the device is another one: a figure "
+            "from a silent fall-back to the CPU says nothing about the GPU."
         )
-    )
-    return Part(id="plan-deployment", title="backend deployment", blocks=tuple(blocks))
+    return Part(id="plan-deployment", title="backend deployment", blocks=(*blocks, Paragraph(text=done)))
+
+
+def probe(backend: str, output: str, subject: Subject) -> str:
+    """The command that proves a backend with real prompts and keeps the result."""
+    if backend in _BY_ADDRESS:
+        words = ["--backend", "openai", "--url", _BY_ADDRESS[backend]]
+    else:
+        words = ["--backend", backend]
+        profile = profile_of(backend)
+        if profile is not None and missing(backend, subject):
+            words += ["--python", python_of(profile, subject)]
+    argv = ["envcheck", "validate", *words, "--format", "json", "-o", output]
+    return command_line(argv, value_of(subject.snapshot.os.family))
 
 
 def _measurement(subject: Subject, chosen: dict[str, FitRow]) -> Part:
@@ -94,19 +117,18 @@ def _measurement(subject: Subject, chosen: dict[str, FitRow]) -> Part:
     else:
         blocks.append(Note(text="No prediction was made: this phase only measures.", mark="unknown"))
     says = f"{repeats} repeats of each, a restart of the engine in between, nothing else on the device."
-    windows = value_of(subject.snapshot.os.family) == "windows"
     names = list(chosen) or usable_backends(subject)
-    loop = tuple(_repeat(name, repeats, windows=windows) for name in names)
-    blocks.append(Commands(says=says, lines=loop, language="powershell" if windows else "bash"))
+    loop = tuple(_repeat(name, repeats, subject) for name in names)
+    blocks.append(Commands(says=says, lines=loop, language=_shell(subject)))
     blocks.append(Points(items=tuple(Cell(text=text) for text in _sizing(repeats, chosen))))
     return Part(id="plan-measurement", title="performance measurement", blocks=tuple(blocks))
 
 
-def _repeat(backend: str, repeats: int, *, windows: bool) -> str:
-    probe = f"envcheck validate --backend {backend} --format json -o"
-    if windows:
-        return f"1..{repeats} | % {{ {probe} run-{backend}-$_.json }}"
-    return f"for i in $(seq {repeats}); do {probe} run-{backend}-$i.json; done"
+def _repeat(backend: str, repeats: int, subject: Subject) -> str:
+    if _shell(subject) == "powershell":
+        return f"1..{repeats} | % {{ {probe(backend, 'OUTPUT', subject).replace('OUTPUT', f'run-{backend}-$_.json')} }}"
+    call = probe(backend, "OUTPUT", subject).replace("OUTPUT", f"run-{backend}-$i.json")
+    return f"for i in $(seq {repeats}); do {call}; done"
 
 
 def _predictions(fit: FitRow) -> list[tuple[Cell, ...]]:

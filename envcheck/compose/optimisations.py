@@ -16,7 +16,7 @@ from envcheck.schema.facts import Absent, Record, Unknown, is_known
 from envcheck.schema.report import Subject
 from envcheck.schema.snapshot import Gpu
 
-Needs = Literal["gpu", "no_gpu", "several_gpus", "offload", "second_instance", "spare_memory", "wsl", "apple"]
+Needs = Literal["gpu", "no_gpu", "several_gpus", "offload", "spare_memory", "wsl", "apple"]
 _SPELLINGS = {"llamacpp": "llama.cpp", "llama_cpp": "llama.cpp"}
 _SPARE_MIB = 2048.0
 """Room that a small draft model with its cache needs (assumed; a 0.5B model in 4 bits takes about 0.5 GiB)."""
@@ -165,8 +165,8 @@ def _need(needs: Needs, subject: Subject) -> Finding:
                 return Finding(applies=None, because="no fit was calculated")
             because = f"{listed(models[:3])} would need it" if models else "no model asked for needs it"
             return Finding(applies=bool(models), because=because)
-        case "second_instance" | "spare_memory":
-            return _room(needs, subject)
+        case "spare_memory":
+            return _room(subject)
 
 
 def _device_need(needs: Needs, subject: Subject) -> Finding:
@@ -188,18 +188,16 @@ def _device_need(needs: Needs, subject: Subject) -> Finding:
     return Finding(applies=True, because="there is a GPU")
 
 
-def _room(needs: Needs, subject: Subject) -> Finding:
-    """Whether some model that fits leaves room for a copy of itself, or for a draft model."""
+def _room(subject: Subject) -> Finding:
+    """Whether some model that fits leaves room for a draft model beside it."""
     rows = [(fit, fit.memory_mib) for fit in subject.fits if fit.status == "fits" and fit.memory_mib is not None]
+    if not subject.fits:
+        return Finding(applies=None, because="no fit was calculated")
     if not rows:
-        unknown = not subject.fits
-        return Finding(
-            applies=None if unknown else False, because="no fit was calculated" if unknown else "nothing fits with room"
-        )
-    fit, memory = max(rows, key=lambda pair: pair[1].headroom / (pair[1].total if needs == "second_instance" else 1.0))
+        return Finding(applies=False, because="nothing fits with room")
+    fit, memory = max(rows, key=lambda pair: pair[1].headroom)
     label = f"{fit.model} {fit.quant} in {backend_title(fit.backend)}"
-    wanted = memory.total if needs == "second_instance" else _SPARE_MIB
-    if memory.headroom >= wanted:
+    if memory.headroom >= _SPARE_MIB:
         return Finding(applies=True, because=f"{label} leaves {gib(memory.headroom)} free")
     return Finding(
         applies=False, because=f"no model leaves room for it (most: {label}, {gib(max(memory.headroom, 0))})"

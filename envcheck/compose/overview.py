@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from envcheck.compose._cells import STATE_WORDS, row, table
 from envcheck.compose.checked import first_action
+from envcheck.compose.profiles import missing
 from envcheck.schema.blocks import Block, Cell, Commands, Note, Section
 from envcheck.schema.describe import (
     backend_title,
@@ -38,14 +39,14 @@ def outcome(subject: Subject) -> Outcome:
     readiness: Readiness = next((status for status in _ORDER if status in states), "unknown")
     proofs = proven_runs(subject)
     first = first_action(subject.judgement)
-    missing = _missing(subject)
+    gaps = _missing(subject)
     return Outcome(
         readiness=readiness,
         says=" ".join([_states_sentence(subject), _proof_sentence(subject, proofs)]),
         proven=bool(proofs),
         first=first,
-        report_status="partial" if missing else "complete",
-        missing=missing,
+        report_status="partial" if gaps else "complete",
+        missing=gaps,
         environment_status=_environment_status(readiness, bool(proofs)),
         next_phase=_next_phase(readiness, bool(proofs), first),
     )
@@ -59,11 +60,10 @@ def proven_runs(subject: Subject) -> list[Run]:
 
 def _states_sentence(subject: Subject) -> str:
     backends = subject.judgement.backends
-    missing = {v.backend for v in subject.judgement.verdicts if v.status == "not_met" and v.fixed_by_install}
     said = []
     for status in _ORDER:
         names = [name for name, state in backends.items() if state.status == status]
-        later = [name for name in names if status == "limited" and name in missing]
+        later = [name for name in names if status == "limited" and missing(name, subject)]
         for group, tail in (([name for name in names if name not in later], ""), (later, " once installed")):
             if group:
                 said.append(f"{listed([backend_title(n) for n in group])} {_PHRASES[status][len(group) > 1]}{tail}")
@@ -91,18 +91,18 @@ def _proof(run: Run) -> str:
 
 
 def _missing(subject: Subject) -> tuple[str, ...]:
-    missing = []
+    gaps = []
     if subject.validation is None or not subject.validation.runs:
         reason = " (the machine is assumed, not at hand)" if subject.snapshot.origin == "assumed" else ""
-        missing.append(f"measured results: nothing was run{reason}")
+        gaps.append(f"measured results: nothing was run{reason}")
     if not subject.fits:
-        missing.append("memory and speed per model: no fit was calculated")
+        gaps.append("memory and speed per model: no fit was calculated")
     if not subject.tables.packages:
-        missing.append("package versions: the package table was not given")
+        gaps.append("package versions: the package table was not given")
     unknown = sum(verdict.status == "unknown" for verdict in subject.judgement.verdicts)
     if unknown:
-        missing.append(f"{plural(unknown, 'requirement')} could not be judged")
-    return tuple(missing)
+        gaps.append(f"{plural(unknown, 'requirement')} could not be judged")
+    return tuple(gaps)
 
 
 def _environment_status(readiness: Readiness, proven: bool) -> str:
