@@ -7,9 +7,10 @@ import re
 import socket
 import time
 from collections.abc import Callable
+from typing import Literal
 
 from envcheck.backends import _http
-from envcheck.child import Child
+from envcheck.child import Child, descendants
 from envcheck.schema.backend import Exchange, Progress
 from envcheck.schema.errors import EnvcheckError
 
@@ -70,24 +71,28 @@ def start(
         started = time.monotonic()
         child = Child(command(port), env, label=label)
         try:
-            if _wait(child, to, ready_path, started + limit_s, progress, label):
+            waited = _wait(child, to, ready_path, started + limit_s, progress, label)
+            if waited == "ready":
                 return Started(child, to, (time.monotonic() - started) * 1e3)
             log, how = child.log(), child.ended
         except BaseException:
             child.stop()
             raise
         child.stop()
-        if tries == TRIES or how is None or not _TAKEN.search(log):
+        taken = waited == "taken" or (how is not None and _TAKEN.search(log) is not None)
+        if tries == TRIES or not taken:
             raise EnvcheckError(_failure(label, how, log, limit_s))
         progress(f"port {port} was taken in between, trying another")
 
 
-def _wait(child: Child, to: _http.Address, path: str, deadline: float, progress: Progress, label: str) -> bool:
-    """True when it is ready; False when it ended or the time is up. Says once a few seconds that it still loads."""
+def _wait(
+    child: Child, to: _http.Address, path: str, deadline: float, progress: Progress, label: str
+) -> Literal["ready", "ended", "late", "taken"]:
+    """How the wait came out. Says every few seconds that it still loads."""
     told = time.monotonic()
     while time.monotonic() < deadline:
         if child.ended is not None:
-            return False
+            return "ended"
         try:
             _http.get(to, path, limit_s=2.0)
         except (OSError, http.client.HTTPException, _http.Refused):  # not up yet, or 503 while it loads
@@ -96,9 +101,17 @@ def _wait(child: Child, to: _http.Address, path: str, deadline: float, progress:
                 progress(f"{label} is loading")
             time.sleep(PERIOD_S)
             continue
-        # Another program may hold the port and answer while ours dies: give it a moment to.
-        return not child.wait_ended(PERIOD_S)
-    return False
+        if child.wait_ended(PERIOD_S):
+            return "ended"
+        return "ready" if _is_ours(child, to.port) else "taken"
+    return "late"
+
+
+def _is_ours(child: Child, port: int) -> bool:
+    """False when the program that answers on the port is known not to be ours: it took the port before ours could."""
+    owners = set(listening_pids(port))
+    family = {child.pid, *(process.pid for process in descendants(child.pid))}
+    return not owners or bool(owners & family)
 
 
 def _failure(label: str, how: str | None, log: str, limit_s: float) -> str:

@@ -21,6 +21,7 @@ INTERRUPTED = 130
 @click.option("--format", "form", type=click.Choice(["console", "json"]), default="console", show_default=True)
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write to FILE instead.")
 @click.option("--compute", is_flag=True, help="Measure the arithmetic and memory of every device first (torch).")
+@click.option("--cycles", type=click.IntRange(0, 50), default=0, help="Load and unload N times more; is memory lost?")
 @click.option("--strict", is_flag=True, help="A degraded backend counts as not met.")
 @click.option(
     "--stall-limit", type=click.FloatRange(min=0.1), default=30.0, show_default=True, help="Longest silence, s."
@@ -36,6 +37,7 @@ def COMMAND(  # noqa: N802  the name every verb exports
     form: str,
     output: Path | None,
     compute: bool,
+    cycles: int,
     strict: bool,
     stall_limit: float,
     prompt_limit: float,
@@ -57,6 +59,7 @@ def COMMAND(  # noqa: N802  the name every verb exports
         model=model,
         progress=lambda line: click.echo(f"… {_printable(line)}", err=True),
         with_compute=compute,
+        cycles=cycles,
         predict=predictor(host),
         limits=Limits(prompt_s=prompt_limit, stall_s=stall_limit),
     )
@@ -98,6 +101,8 @@ def _run_lines(run: Run) -> list[str]:
     lines = [_printable(f"{run.backend}: {run.status.upper()}{where}: {run.why}")]
     if run.model:
         lines.append(_printable(f"  {run.model}, {run.engine or 'not started'}"))
+    if run.leak_says:
+        lines.append(_printable(f"  {len(run.cycles)} load cycles: {run.leak_says}"))
     return lines + [_prompt_line(prompt) for prompt in run.prompts]
 
 

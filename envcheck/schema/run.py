@@ -71,6 +71,19 @@ class Reconciled(Record, omit_defaults=False):
     says: str = ""
 
 
+class LoadCycle(Record, omit_defaults=False):
+    """The model loaded, asked for a first token, and unloaded again; times in ms, memory in MiB once it is unloaded."""
+
+    load_ms: float
+    first_token_ms: float | None = None
+    unload_ms: float | None = None
+    gpu_used_mib: float | None = None
+    """Used memory of all GPUs together, by NVML."""
+    server_mib: float | None = None
+    """Memory of a server that stays; None where the engine's processes are gone."""
+    error: str = ""
+
+
 class Run(Record, omit_defaults=False):
     """One backend with one model, proved by real prompts."""
 
@@ -95,6 +108,10 @@ class Run(Record, omit_defaults=False):
     """Measured: "ram_peak", "ram_after_load", "vram_peak" …"""
     predicted: dict[str, float] = msgspec.field(default_factory=dict)
     reconciled: tuple[Reconciled, ...] = ()
+    cycles: tuple[LoadCycle, ...] = ()
+    """Repeated loading and unloading, where asked for."""
+    leak_says: str = ""
+    """What the memory after the cycles says, against the bound."""
     settings: dict[str, str] = msgspec.field(default_factory=dict)
     """Everything needed to repeat it: context, threads, seed, temperature, chat template hash, model digest …"""
     interrupted: bool = False

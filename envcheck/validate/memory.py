@@ -96,6 +96,19 @@ def _nvml_mib(pynvml: Any, handles: list[Any], pids: tuple[int, ...]) -> float |
     return total if known else None
 
 
+def gpu_used_mib() -> float | None:
+    """Used memory of all GPUs together as the driver counts it, MiB; None where NVML is not usable."""
+    try:
+        import pynvml
+
+        pynvml.nvmlInit()
+        handles = [pynvml.nvmlDeviceGetHandleByIndex(i) for i in range(pynvml.nvmlDeviceGetCount())]
+        used = [pynvml.nvmlDeviceGetMemoryInfo(handle).used / MIB for handle in handles]
+    except Exception:  # noqa: BLE001  no driver, no library, no permission: all mean that there is no reading
+        return None
+    return round(sum(used), 1) if used else None
+
+
 class Watch:
     """Samples in a thread from `with` to its end; `peak` may be read at any time."""
 

@@ -18,7 +18,7 @@ from envcheck.schema.backend import Backend, Candidate, Engine, Exchange, Progre
 from envcheck.schema.errors import EnvcheckError
 from envcheck.schema.facts import Record
 from envcheck.schema.run import PromptRun, Run, Validation
-from envcheck.validate import choose, compute, conclude, measure, memory, prompts, reconcile
+from envcheck.validate import choose, compute, conclude, measure, memory, prompts, reconcile, switching
 from envcheck.validate.answers import Judged, judge
 from envcheck.validate.prompts import PromptSet, Row
 
@@ -55,12 +55,14 @@ def validate(
     prompt_set: PromptSet | None = None,
     predict: Predict | None = None,
     with_compute: bool = False,
+    cycles: int = 0,
 ) -> Validation:
     """Prove the backends named (None: the best that is ready, else the embedded default) with the shipped prompts.
 
     `url` names one server; `model` picks a model where a backend has several. `predict` gives what was expected of a
     candidate, to be set against what was measured; `with_compute` measures the arithmetic of every device first, in
-    the target interpreter. Without names, a backend that fails is kept as a run and the next one is proved instead.
+    the target interpreter; `cycles` loads and unloads a proved model that often. Without names, a backend that fails
+    is kept as a run and the next one is proved instead.
     Never raises for what a backend does: that is a `Run` that failed or was skipped, with the reason. Ctrl-C keeps what
     was measured and marks it. Raises InputError for names and addresses that mean nothing.
     """
@@ -76,6 +78,7 @@ def validate(
         if runs and not backends:
             progress(f"falling back on {target.backend}")
         run = _prove(host, target, wanted, progress, limits or Limits())
+        run = _switched(host, target, run, wanted, cycles, progress)
         expected = predict(target, run) if predict and run.prompts else {}
         runs.append(reconcile.reconciled(run, expected))
         if run.interrupted or (not backends and run.status != "failed"):
@@ -110,6 +113,23 @@ def _prove(host: Host, candidate: Candidate, prompt_set: PromptSet, progress: Pr
         return conclude.conclude(base, engine, done, len(prompt_set.row), interrupted=True)
     finally:
         engine.close()
+
+
+def _switched(host: Host, target: Candidate, run: Run, wanted: PromptSet, count: int, progress: Progress) -> Run:
+    """The run with `count` further cycles of loading and unloading, for a run that ended well."""
+    if not count or run.status not in ("passed", "degraded"):
+        return run
+    backend = cast("Backend", load(choose.PLUGINS, target.backend, "BACKEND"))
+    try:
+        found = switching.cycles(host, backend, target, wanted.request(wanted.row[0]), count, progress)
+    except KeyboardInterrupt:
+        return msgspec.structs.replace(run, leak_says="interrupted", interrupted=True)
+    leaked, says = switching.leak(found)
+    broken = next((cycle.error for cycle in found if cycle.error), "")
+    if leaked or broken:
+        why = f"{broken or says}; {run.why}"
+        run = msgspec.structs.replace(run, status="failed" if broken else "degraded", why=why)
+    return msgspec.structs.replace(run, cycles=found, leak_says=says)
 
 
 def _closed(engine: Engine, run: Run) -> Run:
