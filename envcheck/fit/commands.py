@@ -12,11 +12,13 @@ FLY_QUANTIZATION = {"fp8": "fp8", "bnb-4bit": "bitsandbytes", "bnb-int8": "bitsa
 UNQUANTIZED = frozenset({"bf16", "fp16", "fp32"})
 
 
-def llama(facts: ModelFacts, quant: str, context: int, concurrency: int, gpu_layers: int) -> str:
-    """`llama-server` with one slot per sequence."""
+def llama(facts: ModelFacts, quant: str, context: int, concurrency: int, gpu_layers: int, experts_away: int = 0) -> str:
+    """`llama-server` with one slot per sequence, and the experts of so many layers in host memory."""
     own = facts.repo if (facts.repo or "").lower().endswith(".gguf") else None
     words = ["llama-server", "-m", own or f"{facts.name}-{quant}.gguf", "-c", str(context * concurrency)]
     words += ["-np", str(concurrency), "-ngl", str(gpu_layers), "-fa", "on"]
+    if experts_away:
+        words += ["--n-cpu-moe", str(experts_away)]
     return shlex.join(words)
 
 

@@ -12,7 +12,7 @@ from envcheck.fit.memory_checkpoint import gguf_weights, known_quant, stored_byt
 from envcheck.fit.memory_hparams import from_facts
 from envcheck.fit.memory_llama_settings import LlamaSettings
 from envcheck.fit.memory_need import Need, Placing, concurrency_limit, context_limit, interval, terms, verdict
-from envcheck.fit.plan_llama import LlamaModel, Split, Whole
+from envcheck.fit.plan_llama import ExpertsOnHost, LlamaModel, Split, Whole
 from envcheck.fit.plan_transformers import Spread, TransformersModel
 from envcheck.fit.plan_vllm import Parallel, VllmModel
 from envcheck.fit.tensors import parameter_count
@@ -29,7 +29,7 @@ CURRENT_LLAMA = LlamaSettings(context=0, flash_attention=True, latent_cache=True
 """Today's llama.cpp: flash attention where the backend can, windows cached apart, logits for one row per sequence."""
 
 Loaded = LlamaModel | VllmModel | TransformersModel
-Chosen = Whole | Split | Parallel | Spread
+Chosen = Whole | Split | ExpertsOnHost | Parallel | Spread
 
 
 class Choice(Record):
@@ -65,7 +65,7 @@ def fit(
     reason = room.gpus_unknown or (loaded if isinstance(loaded, str) else None)
     if reason is not None or isinstance(loaded, str):
         return msgspec.structs.replace(blank, why=f"unknown: {reason}")
-    choice = _choose(loaded, context, concurrency, room)
+    choice = _choose(loaded, backend, context, concurrency, room)
     if choice is None:
         return msgspec.structs.replace(blank, why="unknown: neither a GPU nor the size of host memory is known")
     return _row(blank, choice, model)
@@ -104,7 +104,11 @@ def _loaded(model: ModelFacts, backend: str, quant: str, tensors: tuple[StoredTe
 @lru_cache(maxsize=4096)
 def _gguf(model: ModelFacts, quant: str) -> LlamaModel | None:
     weights = gguf_weights(model, quant)
-    return None if weights is None else plan_llama.ready(from_facts(model), weights, CURRENT_LLAMA)
+    return None if weights is None else plan_llama.ready(from_facts(model), weights, CURRENT_LLAMA, _projector(model))
+
+
+def _projector(model: ModelFacts) -> float:
+    return 2.0 * model.vision.parameters if model.vision else 0.0
 
 
 def _gguf_of_file(model: ModelFacts, tensors: tuple[StoredTensor, ...]) -> LlamaModel:
@@ -119,7 +123,7 @@ def _placings(loaded: Loaded, room: Room) -> Iterable[Chosen]:
     return plan_transformers.placings(loaded, room)
 
 
-def _choose(loaded: Loaded, context: int, concurrency: int, room: Room) -> Choice | None:
+def _choose(loaded: Loaded, backend: str, context: int, concurrency: int, room: Room) -> Choice | None:
     """The first placing that fits, else the first that is tight, else one with a part on the host, else the last."""
     best: Choice | None = None
     for placing in _placings(loaded, room):
@@ -130,7 +134,7 @@ def _choose(loaded: Loaded, context: int, concurrency: int, room: Room) -> Choic
             best = choice
     if best is None or best.status != "no":
         return best
-    partial = _partial(loaded, context, concurrency, room)
+    partial = _partial(loaded, backend, context, concurrency, room)
     if partial is None:
         return best
     return msgspec.structs.replace(_held(partial, context, concurrency), status="offload")
@@ -142,9 +146,13 @@ def _held(placing: Chosen, context: int, concurrency: int) -> Choice:
     return Choice(placing=placing, need=need, status=verdict(need, placing.available, high), low=low, high=high)
 
 
-def _partial(loaded: Loaded, context: int, concurrency: int, room: Room) -> Split | Spread | None:
+def _partial(
+    loaded: Loaded, backend: str, context: int, concurrency: int, room: Room
+) -> Split | ExpertsOnHost | Spread | None:
     if isinstance(loaded, LlamaModel):
-        return plan_llama.split(loaded, room, context, concurrency)
+        # Experts on the host cost less speed than whole layers there; Ollama cannot place them.
+        experts = plan_llama.experts_on_host(loaded, room, context, concurrency) if backend == "llama.cpp" else None
+        return experts or plan_llama.split(loaded, room, context, concurrency)
     if isinstance(loaded, TransformersModel):
         return plan_transformers.offloaded(loaded, room, context, concurrency)
     return None
@@ -190,9 +198,9 @@ def _row(blank: FitRow, choice: Choice, model: ModelFacts) -> FitRow:
         interval_mib={"total": (round(choice.low, 1), round(choice.high, 1))},
         max_context=context_limit(limiting, blank.concurrency, model.max_context),
         max_concurrency=concurrency_limit(limiting, blank.context),
-        gpu_layers=placing.gpu_layers if isinstance(placing, Whole | Split) else None,
+        gpu_layers=placing.gpu_layers if isinstance(placing, Whole | Split | ExpertsOnHost) else None,
         command=_command(blank, placing, model) if choice.status != "no" else None,
-        assumptions=blank.assumptions + _assumed(blank, placing),
+        assumptions=blank.assumptions + _assumed(blank, placing, model),
         devices=len(placing.devices),
         host_mib=round(need.host, 1),
         reserved_mib=round(placing.reserved, 1) if isinstance(placing, Parallel) and placing.reserved else None,
@@ -221,10 +229,11 @@ def _where(placing: Chosen) -> str:
 
 
 def _command(row: FitRow, placing: Chosen, model: ModelFacts) -> str:
-    if isinstance(placing, Whole | Split):
+    if isinstance(placing, Whole | Split | ExpertsOnHost):
         if row.backend == "ollama":
             return commands.ollama(model, row.quant, row.context, row.concurrency)
-        return commands.llama(model, row.quant, row.context, row.concurrency, placing.gpu_layers)
+        away = placing.host_layers if isinstance(placing, ExpertsOnHost) else 0
+        return commands.llama(model, row.quant, row.context, row.concurrency, placing.gpu_layers, away)
     if isinstance(placing, Parallel):
         return commands.vllm(
             model, row.quant, row.context, row.concurrency, placing.devices, placing.tensor, placing.pipeline,
@@ -233,7 +242,7 @@ def _command(row: FitRow, placing: Chosen, model: ModelFacts) -> str:
     return commands.transformers(model, row.quant, not placing.devices)
 
 
-def _assumed(row: FitRow, placing: Chosen) -> tuple[str, ...]:
+def _assumed(row: FitRow, placing: Chosen, model: ModelFacts) -> tuple[str, ...]:
     said: list[str] = []
     if row.backend in GGUF_BACKENDS:
         said += ["flash attention on", "KV cache in f16", "ubatch of 512", "llama.cpp of mid 2026 or later"]
@@ -241,6 +250,8 @@ def _assumed(row: FitRow, placing: Chosen) -> tuple[str, ...]:
         said += ["KV cache in the model's type" if row.quant != "fp32" else "KV cache in f32", "CUDA graphs on"]
     else:
         said += ["flash attention 2 or SDPA", "cache grown to the full context"]
+    if model.vision and row.backend in GGUF_BACKENDS:
+        said.append("image encoder in 16 bit, without the 0.1 to 1.1 GiB it works in while it reads an image")
     if len(placing.devices) > 1:
         said.append(f"spread over {len(placing.devices)} GPUs")
     return tuple(said)

@@ -62,11 +62,14 @@ def weights_of_file(listed: tuple[StoredTensor, ...], layer_count: int) -> GgufW
 
 def _placed(listed: Iterable[tuple[str, int]], layer_count: int, tied: bool) -> GgufWeights:
     layers = [0.0] * layer_count
+    experts = [0.0] * layer_count
     embedding = other = 0.0
     for name, size in listed:
         place = int(name[4 : name.index(".", 4)]) if name.startswith("blk.") else -1
         if 0 <= place < layer_count:
             layers[place] += size
+            if "_exps." in name:
+                experts[place] += size
         elif name == "token_embd.weight":
             embedding += size
         elif place < 0:
@@ -78,6 +81,7 @@ def _placed(listed: Iterable[tuple[str, int]], layer_count: int, tied: bool) -> 
         tied=tied,
         layers=tuple(layers),
         exact=True,
+        experts=tuple(experts) if any(experts) else (),
     )
 
 

@@ -26,6 +26,8 @@ class GgufWeights(Record):
     layers: tuple[float, ...]
     """Bytes of each repeating layer."""
     exact: bool = False
+    experts: tuple[float, ...] = ()
+    """Bytes of each layer's routed experts, where the tensor table is known; part of `layers`."""
 
     @property
     def all_layers(self) -> float:

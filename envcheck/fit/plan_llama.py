@@ -19,7 +19,7 @@ from envcheck.fit.memory_types import MIB
 from envcheck.schema.facts import Record
 from envcheck.schema.fit import Device, Room
 
-PROCESS_MIB = 70.0
+PROCESS_MIB = 54.0
 """Host memory of a llama.cpp server beside weights, cache and compute buffer (benchmarks/fit_real_models.txt)."""
 
 
@@ -34,6 +34,8 @@ class LlamaModel(Record):
     """Bytes of the last n layers."""
     settings: LlamaSettings
     """Everything but context, sequences and layers."""
+    projector: float = 0.0
+    """Bytes of the image encoder's file (mmproj, 16 bit), loaded beside the model."""
 
 
 class Whole(Record):
@@ -57,10 +59,10 @@ class Whole(Record):
         """What `concurrency` sequences of `context` tokens need."""
         model = self.model
         settings = started(model.settings, context, concurrency, len(self.devices))
-        weights = model.weight_tails[-1] + model.weights.output
+        weights = model.weight_tails[-1] + model.weights.output + model.projector
         overhead = sum(driver_context(device) for device in self.devices)
         if not self.devices:
-            weights, overhead = model.weights.total, PROCESS_MIB
+            weights, overhead = model.weights.total + model.projector, PROCESS_MIB
         return Need(
             weights=weights / MIB,
             kv=total_cache_bytes(model.tails[-1], settings) / MIB,
@@ -91,6 +93,7 @@ class Split(Record):
         offload = offload_of(model.hparams, settings)
         sums, all_sums = model.tails[offload.layers], model.tails[-1]
         weights = model.weight_tails[offload.layers] + (model.weights.output if offload.output else 0.0)
+        weights += model.projector
         cache = total_cache_bytes(sums, settings)
         host = model.weight_tails[-1] - model.weight_tails[offload.layers] + model.weights.embedding
         host += total_cache_bytes(all_sums, settings) - cache
@@ -101,6 +104,37 @@ class Split(Record):
             compute=compute_bytes(model.hparams, model.weights, settings, offload) / MIB,
             overhead=sum(driver_context(device) for device in self.devices),
             host=host / MIB + PROCESS_MIB,
+        )
+
+
+class ExpertsOnHost(Record):
+    """All layers on GPUs but for the routed experts of the first ones, which stay in host memory (`--n-cpu-moe`)."""
+
+    model: LlamaModel
+    devices: tuple[Device, ...]
+    available: float
+    host_layers: int
+
+    @property
+    def situation(self) -> Situation:
+        """Row of the interval table."""
+        return "llama.cpp partial or several GPUs"
+
+    @property
+    def gpu_layers(self) -> int:
+        """As `-ngl` counts."""
+        return self.model.hparams.layer_count + 1
+
+    def need(self, context: int, concurrency: int) -> Need:
+        """What `concurrency` sequences of `context` tokens need on the GPUs; the experts are in `host`."""
+        whole = Whole(model=self.model, devices=self.devices, available=self.available).need(context, concurrency)
+        experts = self.model.weights.experts
+        away = sum(experts[: self.host_layers]) / MIB
+        # A large batch copies one projection's experts over to compute them there.
+        copied = max(experts) / 3 / MIB if self.host_layers else 0.0
+        host = away + self.model.weights.embedding / MIB + PROCESS_MIB
+        return msgspec.structs.replace(
+            whole, weights=whole.weights - away, compute=whole.compute + copied, host=host if self.host_layers else 0.0
         )
 
 
@@ -116,13 +150,14 @@ def started(settings: LlamaSettings, context: int, concurrency: int, devices: in
     )
 
 
-def ready(hparams: Hparams, weights: GgufWeights, settings: LlamaSettings) -> LlamaModel:
+def ready(hparams: Hparams, weights: GgufWeights, settings: LlamaSettings, projector: float = 0.0) -> LlamaModel:
     """A model with its sums made."""
     return LlamaModel(
         hparams=hparams,
         weights=weights,
         tails=tails(hparams),
         weight_tails=tuple(accumulate(reversed(weights.layers), initial=0.0)),
+        projector=projector,
         settings=settings,
     )
 
@@ -161,3 +196,20 @@ def split(model: LlamaModel, room: Room, context: int, concurrency: int) -> Spli
     best = placed(layers)
     need = best.need(context, concurrency)
     return best if need.host <= room.ram_mib else None
+
+
+def experts_on_host(model: LlamaModel, room: Room, context: int, concurrency: int) -> ExpertsOnHost | None:
+    """The fewest layers whose experts must stay in host memory; None where that does not do, or without experts."""
+    if not model.weights.experts or not room.devices or room.shares_ram or room.ram_mib is None:
+        return None
+    devices, count = tuple(room.devices), model.hparams.layer_count
+    available = _together(devices)
+
+    def placed(on_gpu: int) -> ExpertsOnHost:
+        return ExpertsOnHost(model=model, devices=devices, available=available, host_layers=count - on_gpu)
+
+    on_gpu = largest(lambda n: placed(n).need(context, concurrency).total, available, 0, count - 1, 1)
+    if on_gpu is None:
+        return None
+    best = placed(on_gpu)
+    return best if best.need(context, concurrency).host <= room.ram_mib else None

@@ -12,7 +12,7 @@ from envcheck.fit.fitting import BACKENDS, GGUF_BACKENDS, fit
 from envcheck.schema.errors import InputError
 from envcheck.schema.facts import Absent, Known, Unknown
 from envcheck.schema.fit import Device, FitRow, Room
-from envcheck.schema.model import ModelFacts
+from envcheck.schema.model import ModelFacts, Vision
 from envcheck.schema.snapshot import Apple, Gpu, Memory, Nvidia, Snapshot
 from tests.fit.made import ALL, LATENT, PLAIN, room
 
@@ -95,6 +95,25 @@ def test_a_model_larger_than_the_card_is_split() -> None:
     assert found.host_mib > 1000
     assert found.command is not None
     assert f"-ngl {found.gpu_layers}" in found.command
+
+
+def test_experts_stay_on_the_host_before_whole_layers_do() -> None:
+    found = fit(LATENT, "llama.cpp", "Q8_0", 4096, 1, room(12, ram_gib=64))
+    assert found.status == "offload"
+    assert found.gpu_layers == LATENT.layer_count + 1
+    assert found.command is not None
+    assert "--n-cpu-moe" in found.command
+    elsewhere = fit(LATENT, "ollama", "Q8_0", 4096, 1, room(12, ram_gib=64))
+    assert elsewhere.gpu_layers is not None
+    assert elsewhere.gpu_layers <= LATENT.layer_count
+
+
+def test_an_image_encoder_is_loaded_beside_the_model() -> None:
+    seeing = msgspec.structs.replace(PLAIN, vision=Vision(parameters=600_000_000))
+    blind, with_eyes = (fit(facts, "llama.cpp", None, 4096, 1, room(24)).memory_mib for facts in (PLAIN, seeing))
+    assert blind is not None
+    assert with_eyes is not None
+    assert with_eyes.weights - blind.weights == pytest.approx(1.2e9 / 2**20, abs=0.1)
 
 
 def test_without_a_gpu_host_memory_counts() -> None:
