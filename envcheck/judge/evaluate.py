@@ -60,8 +60,19 @@ def evaluate(
         states[matrix.backend.name] = state_of(matrix, scene, own, machine, older)
         verdicts += own
     verdicts += [*unused_waivers(project, verdicts), *stale_rows(verdicts, day)]
-    ordered = tuple(sorted(verdicts, key=lambda v: (CHAIN.index(v.link), v.backend != MACHINE)))
+    ordered = tuple(sorted(_with_known_requirements(verdicts), key=lambda v: (CHAIN.index(v.link), v.backend != MACHINE)))
     return Judgement(worst=worst(ordered), backends=states, verdicts=ordered)
+
+
+def _with_known_requirements(verdicts: Sequence[Verdict]) -> list[Verdict]:
+    """Verdicts that name only prerequisites that were judged: a row for another operating system or vendor was not."""
+    known = {verdict.id for verdict in verdicts}
+    return [
+        verdict
+        if known.issuperset(verdict.requires)
+        else msgspec.structs.replace(verdict, requires=tuple(name for name in verdict.requires if name in known))
+        for verdict in verdicts
+    ]
 
 
 def stale_rows(verdicts: Sequence[Verdict], today: str) -> list[Verdict]:
