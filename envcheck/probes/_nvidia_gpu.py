@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any, Literal
 
+from msgspec import structs
+
 from envcheck.probes import _nvidia_smi, _pci
 from envcheck.probes._product import complete
 from envcheck.probes._values import MIB, mib, pick, real, rows, table, tables, text, texts, whole
@@ -38,17 +40,17 @@ def parse_gpus(seen: Fields, nvml: Fields, state: TextFact) -> GpusFact:
         k: v for k, value in table(nvml.get("links")).items() if (v := text(value, 40)) and re.fullmatch(r"\d+-\d+", k)
     }
     if by_nvml:
-        return Known(value=_by_nvml(nvml, by_smi, on_bus, models, links), source="nvml")
-    for source, name_source, named in (
+        named = _by_nvml(nvml, by_smi, on_bus, models, links)
+        return Known(value=with_xid(named, seen.get("xid")), source="nvml")
+    for source, name_source, given in (
         ("nvidia-smi", "nvidia-smi", by_smi),
         ("/proc/driver/nvidia", "/proc", [{"name": model} for model in models]),
         ("/sys/bus/pci/devices", "/sys", [{} for _ in on_bus]),
     ):
-        if named:
-            gpus = (
-                _gpu(n, {}, row, _at(on_bus, n, len(named)), {}, name_source) for n, row in enumerate(named[:_MOST])
-            )
-            return Known(value=tuple(map(complete, gpus)), source=source)
+        if given:
+            count = len(given)
+            gpus = (_gpu(n, {}, row, _at(on_bus, n, count), {}, name_source) for n, row in enumerate(given[:_MOST]))
+            return Known(value=with_xid(tuple(map(complete, gpus)), seen.get("xid")), source=source)
     if isinstance(state, Absent) or (isinstance(state, Known) and state.value == "no_devices"):
         return Absent(source=state.source)
     return Unknown(why=state.why if isinstance(state, Unknown) else f"the NVIDIA driver is not usable: {state.value}")
@@ -67,6 +69,17 @@ def _by_nvml(
         source = "nvidia-smi" if by_smi else "/proc/driver/nvidia"
         found.append(complete(_gpu(index, gpus.get(index, {}), other, _at(on_bus, place, len(indices)), links, source)))
     return tuple(found)
+
+
+def with_xid(gpus: tuple[Gpu, ...], xid: object) -> tuple[Gpu, ...]:
+    """The same GPUs with the codes that the kernel log holds for each since it was started."""
+    if not isinstance(xid, dict):
+        return gpus
+    codes = {index: texts(value) for index, value in xid.items()}
+    return tuple(
+        structs.replace(gpu, xid_errors=Known(value=tuple(codes.get(str(gpu.index), ())), source="kernel log"))
+        for gpu in gpus
+    )
 
 
 def _row(by_smi: list[Fields], place: int) -> Fields:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 VENDOR = "10de"
 _GPUS = "/proc/driver/nvidia/gpus"
 _MODEL = re.compile(r"^Model:\s*(.{1,80})$", re.MULTILINE)
-_XID = re.compile(r"NVRM: Xid \(PCI:[0-9a-fA-F:.]{4,16}\): (\d{1,3}),")
+_XID = re.compile(r"NVRM: Xid \(PCI:([0-9a-fA-F]{4,8}:[0-9a-fA-F]{2}:[0-9a-fA-F]{2})[0-9.]*\): (\d{1,3}),")
 
 
 def collect(host: Host) -> Evidence:
@@ -126,10 +126,22 @@ def _has_gpus(nvml: dict[str, Any]) -> bool:
     return any(isinstance(line, dict) and "gpu" in line for line in nvml.get("lines") or ())
 
 
-def _xid_codes(host: Host) -> list[str] | None:
-    """Codes of the Xid lines in the kernel log; None where this user may not read it (`kernel.dmesg_restrict`)."""
+def _xid_codes(host: Host) -> dict[str, list[str]] | None:
+    """Index of a GPU to the codes of its Xid lines in the kernel log; None where this user may not read the log.
+
+    GPUs are counted by bus address, as NVML counts them; the address itself is dropped here.
+    """
     done = host.run(["dmesg"], timeout=min(host.limit_s, 1.0))
-    return sorted(set(_XID.findall(done.out)), key=int)[:20] if done.ok else None
+    if not done.ok:
+        return None
+    order = [address.lower().rpartition(".")[0] for address in host.names(_GPUS)]
+    found: dict[str, list[str]] = {}
+    for address, code in _XID.findall(done.out):
+        if address.lower() in order:
+            codes = found.setdefault(str(order.index(address.lower())), [])
+            if code not in codes and len(codes) < 20:
+                codes.append(code)
+    return found
 
 
 def parse(evidence: Evidence) -> Nvidia:

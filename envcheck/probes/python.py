@@ -70,7 +70,8 @@ def _deeper(host: Host, layout: _interpreter.Layout) -> Evidence:
         "imported": _torch_files.by_import(
             host, layout.python, Redactor(host, layout.prefix if layout.is_venv else "")
         ),
-        "record": [msgspec.to_builtins(each) for each in found],
+        # The names of files that belong to no package are the user's own.
+        "record": [{**msgspec.to_builtins(d), "example": "" if d.kind == "foreign" else d.example} for d in found],
     }
 
 

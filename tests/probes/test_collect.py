@@ -91,6 +91,17 @@ def test_nvidia_from_files_alone(machine: Host) -> None:
     assert gpu.compute_capability == Known(value="8.6", source="hardware table")
 
 
+def test_xid_errors_of_the_kernel_log(tmp_path: Path) -> None:
+    log = "[1.0] NVRM: Xid (PCI:0000:65:00): 79, pid=1234, GPU has fallen off the bus.\\n"
+    log += "[2.0] NVRM: Xid (PCI:0000:65:00): 79, pid=77\\n[3.0] NVRM: Xid (PCI:0000:65:00): 13, Graphics Exception\\n"
+    write(tree(tmp_path), {"/bin/dmesg": f"#!/bin/sh\nprintf '{log}'\n"})
+    (tmp_path / "bin" / "dmesg").chmod(0o755)
+    machine = host(tmp_path, {"PATH": str(tmp_path / "bin")}, level=1)
+    gpus = value_of(read("nvidia", machine).gpus)
+    assert gpus is not None
+    assert value_of(gpus[0].xid_errors) == ("79", "13")
+
+
 def test_amd_from_files_alone(machine: Host) -> None:
     reading = read("amd", machine)
     gpus = value_of(reading.gpus)
