@@ -34,7 +34,6 @@ def _run(machine: Machine) -> dict[str, Any]:
     rules = {verdict.id: _rule(verdict) for verdict in machine.verdicts}
     driver = {
         "name": "envcheck",
-        "informationUri": "PyPI metadata of llm-envcheck",
         "rules": list(rules.values()),
     }
     return {

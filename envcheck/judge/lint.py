@@ -208,7 +208,7 @@ def _sources(file: str, sourced: Sequence[Sourced], today: str) -> Iterator[Comp
         name = next(
             (str(getattr(row, k)) for k in ("id", "name", "version", "method", "variant") if hasattr(row, k)), ""
         )
-        if not row.source.startswith("https://"):
+        if not row.source.startswith(("https://", "PyPI metadata of ")):
             yield Complaint(file=file, row=name, level="error", says="has no source address")
         try:
             age = (date.fromisoformat(today) - date.fromisoformat(row.checked)).days
