@@ -45,13 +45,13 @@ def first_action(judgement: Judgement) -> Action | None:
 def actions(judgement: Judgement) -> tuple[Action, ...]:
     """Every remedy once, most useful first.
 
-    A remedy that cannot get its backend to run is left out (`_helps`). What blocks comes before what warns. Where a
+    A remedy that cannot get its backend to run is left out (`helps_of`). What blocks comes before what warns. Where a
     backend can run after safe steps, safe steps come first; where none can, what helps the most backends does (the
     machine concerns all). Advice without a command comes after commands; then the earlier link of the chain comes
     first. One remedy that several verdicts share is one action.
     """
     groups: dict[tuple[str, tuple[str, ...]], list[Verdict]] = {}
-    helps = _helps(judgement)
+    helps = helps_of(judgement)
     for verdict in judgement.verdicts:
         if verdict.remedy is not None and verdict.status in ("not_met", "warning", "unknown") and helps(verdict):
             groups.setdefault((verdict.remedy.says, verdict.remedy.commands), []).append(verdict)
@@ -60,7 +60,7 @@ def actions(judgement: Judgement) -> tuple[Action, ...]:
     return tuple(_action(group) for group in ordered)
 
 
-def _helps(judgement: Judgement) -> Callable[[Verdict], bool]:
+def helps_of(judgement: Judgement) -> Callable[[Verdict], bool]:
     """Whether a verdict's remedy gets its backend further.
 
     Not where the backend's first broken link has no command that mends it (a GPU that is too old): nothing later does

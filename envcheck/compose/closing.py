@@ -72,7 +72,9 @@ def _local_only(subject: Subject) -> str:
 def _is_loopback(url: str) -> bool:
     host = url.split("//", 1)[-1].split("/", 1)[0].rsplit("@", 1)[-1]
     name = host[1 : host.index("]")] if host.startswith("[") and "]" in host else host.rsplit(":", 1)[0]
-    return name in ("localhost", "::1") or name.startswith("127.")
+    numbers = name.split(".")
+    ipv4 = len(numbers) == 4 and numbers[0] == "127" and all(part.isascii() and part.isdigit() for part in numbers)
+    return name in ("localhost", "::1") or ipv4
 
 
 def _sources(subject: Subject) -> Block | None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from envcheck.compose._cells import STATE_WORDS, STATUS_WORDS, row, table
+from envcheck.compose.checked import helps_of
 from envcheck.compose.overview import slug
 from envcheck.schema.blocks import Block, Cell, Fold, Mark, Note, Paragraph, Part, Points, Section
 from envcheck.schema.describe import backend_title, plural
@@ -25,7 +26,8 @@ def compatibility_section(subject: Subject) -> Section | None:
     """A part per backend in the judge's order, after one for what concerns all of them."""
     judgement = subject.judgement
     names = dict.fromkeys([*(["machine"] if _of(judgement.verdicts, "machine") else []), *judgement.backends])
-    parts = [_part(name, judgement.backends.get(name), _of(judgement.verdicts, name)) for name in names]
+    helps = helps_of(judgement)
+    parts = [_part(name, judgement.backends.get(name), _of(judgement.verdicts, name), helps) for name in names]
     if not parts:
         return None
     says = Paragraph(text=_basis(judgement.verdicts))
@@ -36,7 +38,7 @@ def _of(verdicts: Sequence[Verdict], backend: str) -> list[Verdict]:
     return [verdict for verdict in verdicts if verdict.backend == backend]
 
 
-def _part(name: str, state: BackendState | None, verdicts: list[Verdict]) -> Part:
+def _part(name: str, state: BackendState | None, verdicts: list[Verdict], helps: Callable[[Verdict], bool]) -> Part:
     names = labels(verdicts)
     title = backend_title(name) + (f": {STATE_WORDS[state.status][1]}" if state else "")
     blocks: list[Block] = []
@@ -48,7 +50,7 @@ def _part(name: str, state: BackendState | None, verdicts: list[Verdict]) -> Par
         caption = f"Requirements of {backend_title(name)}" if name != "machine" else "What concerns every backend"
         rows = [_row(verdict, names[verdict.id]) for verdict in order]
         blocks.append(table(caption, ["Requirement", "Required", "Available", "Status"], rows))
-    blocks += _notes(judged, names)
+    blocks += _notes(judged, names, helps)
     skipped = [verdict for verdict in verdicts if verdict.status == "skipped"]
     if skipped:
         blocks.append(_skipped(skipped, names))
@@ -65,6 +67,8 @@ def _row(verdict: Verdict, name: str) -> tuple[Cell, ...]:
 def _status(verdict: Verdict) -> tuple[Mark, str]:
     if verdict.status == "not_met" and verdict.fixed_by_install:
         return "caution", "to be installed"
+    if verdict.status == "not_met" and verdict.severity != "blocker":
+        return "caution", "not met, not needed" if verdict.severity == "info" else "not met, to note"
     return STATUS_WORDS[verdict.status]
 
 
@@ -93,21 +97,18 @@ def _basis(verdicts: Sequence[Verdict]) -> str:
     return f"Required: table (requirements matrix{checked}). Available: as read from the machine or stated."
 
 
-def _notes(verdicts: list[Verdict], names: dict[str, str]) -> list[Block]:
-    """What each open verdict says, and its way out; a remedy with commands shows them."""
-    blocks: list[Block] = []
-    plain: list[Cell] = []
+def _notes(verdicts: list[Verdict], names: dict[str, str], helps: Callable[[Verdict], bool]) -> list[Block]:
+    """What each open verdict says, and its way out where it gets the backend further."""
+    items = []
     for verdict in verdicts:
-        if verdict.status not in _NEEDS_A_LOOK:
+        if verdict.status not in _NEEDS_A_LOOK or (verdict.severity == "info" and verdict.status == "unknown"):
             continue
-        remedy = verdict.remedy
+        remedy = verdict.remedy if helps(verdict) else None
         text = f"{names[verdict.id]}: {verdict.says}" + (f" → {remedy.says}" if remedy else "")
         if remedy and remedy.needs_root:
             text += " (needs administrator rights)"
-        plain.append(Cell(text=text, mark=_status(verdict)[0]))
-    if plain:
-        blocks.append(Points(items=tuple(plain)))
-    return blocks
+        items.append(Cell(text=text, mark=_status(verdict)[0]))
+    return [Points(items=tuple(items))] if items else []
 
 
 def _skipped(verdicts: list[Verdict], names: dict[str, str]) -> Fold:

@@ -60,7 +60,8 @@ def evaluate(
         states[matrix.backend.name] = state_of(matrix, scene, own, machine, older)
         verdicts += own
     verdicts += [*unused_waivers(project, verdicts), *stale_rows(verdicts, day)]
-    ordered = tuple(sorted(_with_known_requirements(verdicts), key=lambda v: (CHAIN.index(v.link), v.backend != MACHINE)))
+    known = _with_known_requirements(verdicts)
+    ordered = tuple(sorted(known, key=lambda v: (CHAIN.index(v.link), v.backend != MACHINE)))
     return Judgement(worst=worst(ordered), backends=states, verdicts=ordered)
 
 
