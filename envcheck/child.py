@@ -2,7 +2,7 @@
 
 `Host.run` is for programs that end by themselves. A `Child` gets a session of its own, so that everything it starts can
 be ended with it, and its standard input stays open as a sign of life: our own worker scripts leave when it closes,
-so that nothing stays behind even when envcheck itself is killed.
+and Linux ends any child whose starter is gone, so that nothing stays behind even when envcheck itself is killed.
 """
 
 from __future__ import annotations
@@ -12,9 +12,11 @@ import queue
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, cast
@@ -41,8 +43,12 @@ OFFLINE = {
 class Child:
     """A running program in its own session. Standard output arrives line by line with the time it was read."""
 
-    def __init__(self, argv: list[str], env: dict[str, str], *, label: str, files: tuple[Path, ...] = ()) -> None:
+    def __init__(
+        self, argv: list[str], env: dict[str, str], *, label: str, files: tuple[Path, ...] = (), talks: bool = True
+    ) -> None:
         """Start `argv` with `env` and OFFLINE in an empty folder of its own, with copies of `files`.
+
+        `talks` is False for a program whose standard output is no answer to us: then it goes to the log as well.
 
         Raises EnvcheckError where the system refuses to start it.
         """
@@ -57,17 +63,20 @@ class Child:
                 self._process = subprocess.Popen(
                     argv,
                     stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
+                    stdout=subprocess.PIPE if talks else log,
                     stderr=log,
                     env={**env, **OFFLINE},
                     cwd=self.folder,
                     start_new_session=True,
+                    preexec_fn=_end_with_parent,  # one system call that takes no lock
                 )
         except OSError as error:
             shutil.rmtree(self.folder, ignore_errors=True)
             raise EnvcheckError(f"{label} cannot be started: {error.strerror or error}.") from error
-        self._stdin, self._stdout = cast("IO[bytes]", self._process.stdin), cast("IO[bytes]", self._process.stdout)
-        threading.Thread(target=self._read, daemon=True).start()
+        self._stdin = cast("IO[bytes]", self._process.stdin)
+        self._stdout = self._process.stdout
+        if self._stdout is not None:
+            threading.Thread(target=self._read, args=(self._stdout,), daemon=True).start()
 
     def __enter__(self) -> Child:
         return self
@@ -114,7 +123,7 @@ class Child:
             self._stdin.flush()
 
     def log(self, limit: int = LOG_TAIL) -> str:
-        """The last `limit` bytes it wrote to standard error."""
+        """The last `limit` bytes of its log: standard error, and standard output of a program that does not talk."""
         try:
             with self._log.open("rb") as file:
                 file.seek(max(self._log.stat().st_size - limit, 0))
@@ -139,14 +148,32 @@ class Child:
             self._process.wait(timeout=STOP_LIMIT_S / 2)
         for pipe in (self._stdin, self._stdout):
             with contextlib.suppress(OSError):
-                pipe.close()
+                if pipe is not None:
+                    pipe.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _read(self) -> None:
+    def _read(self, source: IO[bytes]) -> None:
         with contextlib.suppress(OSError, ValueError):
-            for line in self._stdout:
+            for line in source:
                 self._lines.put((time.monotonic_ns(), line))
         self._lines.put(None)
+
+
+def _parent_death_call() -> Callable[[], object] | None:
+    """On Linux, the call that asks the kernel to kill this process when the one that started it is gone (prctl(2)).
+
+    Looked up before any fork: between fork and exec nothing may be imported or allocated in earnest.
+    """
+    if not sys.platform.startswith("linux"):
+        return None
+    import ctypes
+
+    prctl = ctypes.CDLL(None, use_errno=True).prctl
+    return lambda: prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL))
+
+
+_PR_SET_PDEATHSIG = 1
+_end_with_parent = _parent_death_call()
 
 
 def descendants(pid: int) -> list[Any]:

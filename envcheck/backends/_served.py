@@ -41,10 +41,13 @@ class Kind(Record):
 class ServedEngine:
     """A server that is ready, ours or not."""
 
-    def __init__(self, kind: Kind, to: _http.Address, model: str, started: _server.Started | None) -> None:
+    def __init__(
+        self, kind: Kind, to: _http.Address, model: str, started: _server.Started | None, template: str | None = None
+    ) -> None:
         self._kind = kind
         self._to = to
         self._started = started
+        self._template = template
         self.model = model
         self.url = to.url
         self.load_ms = None if started is None else started.load_ms
@@ -65,10 +68,11 @@ class ServedEngine:
         return device_words(log)
 
     def settings(self) -> dict[str, str]:
-        found = _quiet_get(self._to, "/v1/models")
-        rows = found.get("data") if isinstance(found, dict) else None
+        models = _quiet_get(self._to, "/v1/models")
+        rows = models.get("data") if isinstance(models, dict) else None
         lengths = [row["max_model_len"] for row in rows or [] if isinstance(row, dict) and row.get("max_model_len")]
-        return {"context": str(lengths[0])} if lengths else {}
+        found = {"context": str(lengths[0])} if lengths else {}
+        return {**found, "chat_template_sha256": self._template} if self._template else found
 
     def ask(self, request: Request, limit_s: float, stall_s: float) -> Exchange:
         before = self._metrics()
@@ -173,7 +177,7 @@ class ServedBackend:
             limit_s=kind.ready_limit_s,
             progress=progress,
         )
-        return ServedEngine(kind, started.to, candidate.model, started)
+        return ServedEngine(kind, started.to, candidate.model, started, _target.template_sha256(host, candidate.path))
 
     def _listed(self, url: str) -> list[Candidate]:
         to = _http.address(url)

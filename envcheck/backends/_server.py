@@ -69,7 +69,7 @@ def start(
         port = pick_port()
         to = _http.Address(scheme="http", host="127.0.0.1", port=port, base="")
         started = time.monotonic()
-        child = Child(command(port), env, label=label)
+        child = Child(command(port), env, label=label, talks=False)
         try:
             waited = _wait(child, to, ready_path, started + limit_s, progress, label)
             if waited == "ready":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import sys
@@ -68,6 +69,17 @@ def context_of(host: Host, folder: str, at_most: int) -> int:
     text = config.get("text_config") if isinstance(config.get("text_config"), dict) else config
     most = text.get("max_position_embeddings")
     return min(at_most, most) if isinstance(most, int) and most > 0 else at_most
+
+
+def template_sha256(host: Host, folder: str) -> str | None:
+    """Hash of the chat template beside a model's weights; None where there is none."""
+    template = host.read(f"{folder}/chat_template.jinja")
+    if template is None:
+        try:
+            template = json.loads(host.read(f"{folder}/tokenizer_config.json") or "{}").get("chat_template")
+        except (ValueError, AttributeError):
+            return None
+    return hashlib.sha256(template.encode()).hexdigest() if isinstance(template, str) else None
 
 
 def generates_text(host: Host, folder: str) -> bool:

@@ -140,6 +140,8 @@ def _python_sort(text: str, _row: Row) -> Judged:
     return Judged(answer="right" if found.sorts else "wrong", why=found.why)
 
 
+COPIED_MOST = 0.5
+"""Part of a summary that may lie in runs of 8 words of the document: more is copying out, not summing up."""
 _FIGURE = re.compile(r"(?<![\w.,])\d[\d,]*(?:\.\d+)?")
 _LIST_NUMBER = re.compile(r"^\s*\d+[.)]\s", re.MULTILINE)
 
@@ -150,8 +152,11 @@ def _summary(text: str, row: Row, document: str) -> Judged:
     if len(said) >= 0.6 * len(source):
         return Judged(answer="wrong", why=f"{len(said)} words are no summary of {len(source)}")
     copied = _copied(said, source)
-    if len(said) >= 40 and copied > 0.8:
+    if len(said) >= 40 and copied > COPIED_MOST:
         return Judged(answer="wrong", why=f"{copied:.0%} of it is copied from the document word for word")
+    count = len(re.findall(r"\w[^.!?]*[.!?](?:\s|$)", text))
+    if row.sentences_most and count > row.sentences_most:
+        return Judged(answer="wrong", why=f"has {count} sentences, at most {row.sentences_most} pass")
     invented = sorted(_figures(_LIST_NUMBER.sub("", text)) - _figures(document))
     if invented:
         return Judged(answer="wrong", why=f"gives figures the document does not have: {', '.join(invented[:4])}")

@@ -37,6 +37,8 @@ class Row(Record):
     minutes: int = 0
     points: tuple[tuple[str, ...], ...] = ()
     points_needed: int = 0
+    sentences_most: int = 0
+    """Sentences of a summary that still pass; 0: any number."""
 
 
 class Settings(Record):

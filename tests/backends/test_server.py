@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 import time
+from pathlib import Path
 
 import psutil
 import pytest
@@ -88,6 +90,28 @@ def test_killed_as_the_system_kills_when_memory_runs_out() -> None:
         assert "SIGKILL (the system kills like this when memory runs out)" in cut.error
     finally:
         server.child.stop()
+
+
+def test_nothing_stays_behind_when_envcheck_itself_is_killed() -> None:
+    code = (
+        "import os, sys, time\n"
+        "from envcheck.child import Child\n"
+        "child = Child([sys.executable, '-c', 'import time; time.sleep(60)'], dict(os.environ), label='x')\n"
+        "print(child.pid, flush=True)\n"
+        "time.sleep(60)\n"
+    )
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    with subprocess.Popen(python(code), stdout=subprocess.PIPE, env=env) as parent:
+        assert parent.stdout is not None
+        child = psutil.Process(int(parent.stdout.readline()))
+        parent.kill()
+    assert not psutil.wait_procs([child], timeout=3)[1]
+
+
+def test_memory_that_others_took_before_the_load_is_named() -> None:
+    code = "import sys; sys.exit('load\\ntorch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB.')"
+    with pytest.raises(EnvcheckError, match="CUDA out of memory"):
+        started(code)
 
 
 STUBBORN = (

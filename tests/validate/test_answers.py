@@ -94,6 +94,11 @@ CASES: list[tuple[str, Answer, str]] = [
     ),
     ("document_summary", "wrong", PROMPTS.documents["documents/kv_cache.md"]),
     ("document_summary", "wrong", PROMPTS.documents["documents/kv_cache.md"][:900]),
+    (
+        "document_summary",
+        "wrong",
+        "It stores keys. It uses memory. It has layers. It has heads. It has blocks. It waits.",
+    ),
     ("document_summary", "looping", "This process consumes a single head and a single head at each step. " * 8),
 ]
 
