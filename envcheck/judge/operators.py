@@ -93,7 +93,14 @@ def compare(op: Operator, fact: AnyFact | PerGpu, value: Any, across: Across = "
         return Outcome(holds=op == "not_in", expected=expected, actual="none")
     holds = _OPERATORS[op](fact.value, value)
     why = "" if holds is not None else f"{_show(fact)!r} cannot be compared with {expected}"
-    return Outcome(holds=holds, expected=expected, actual=_show(fact), why=why)
+    actual = _common(fact, value) if op == "contains_any" else _show(fact)
+    return Outcome(holds=holds, expected=expected, actual=actual, why=why)
+
+
+def _common(fact: AnyFact, wanted: Any) -> str:
+    """What a long list has of the things asked for: a hundred CPU flags say nothing in a table."""
+    have = fact.value if isinstance(fact, Known) and isinstance(fact.value, tuple) else ()
+    return " ".join(str(one) for one in wanted if one in have) or "none of them"
 
 
 def _over_gpus(op: Operator, gpus: PerGpu, value: Any, across: Across) -> Outcome:
