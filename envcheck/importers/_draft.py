@@ -167,8 +167,8 @@ def _fact(stated: list[tuple[Any, str]]) -> Any:
         if not known:
             return Absent(source=source)
         value, source = known[0]
-    others = [(v, s) for v, s in stated if v is not Absent and v != value]
-    also = tuple(Observation(source=s, value=str(v)[:200]) for v, s in others[:8])
+    others = {str(v)[:200]: s for v, s in reversed(stated) if v is not Absent and v != value}
+    also = tuple(Observation(source=s, value=v) for v, s in list(others.items())[:8])
     return Known(value=value, source=source, also=also)
 
 

@@ -146,7 +146,7 @@ def _devices(paste: Paste, draft: Draft, line: Line) -> None:
 
 def _bare(draft: Draft, text: str, line: Line) -> None:
     vendor = vendor_of(text)
-    name = text.split(" (gfx")[0]
+    name = text.split(" (gfx")[0].removesuffix("NoGCNArchNameOnOldPyTorch")
     draft.gpu(vendor, 0, "name", name, line)
     gfx = _GFX.search(text)
     if gfx:

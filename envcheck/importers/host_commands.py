@@ -21,6 +21,12 @@ _DRIVER = re.compile(
 _UNAME = re.compile(r"^\W{0,3}Linux \S{1,80} (\d\S{2,80}) .{0,200}?\b(x86_64|aarch64)\b")
 _PRETTY = re.compile(r"(?:PRETTY_NAME|DISTRIB_DESCRIPTION|Operating System)\s*[=:]\s*\"?([^\"\n]{3,80})", re.IGNORECASE)
 _OS = re.compile(r"^[\s>*#-]{0,6}OS(?: version)?\s*[:=]\s*(.{3,80})$", re.IGNORECASE)
+_BARE_OS = re.compile(
+    r"^[\s>*#`-]{0,6}(?:OS|system|platform|host)?\s*[:=]?\s*`?((?:windows|ubuntu|debian|centos|rhel"
+    r"|fedora|rocky|alma|macos|mac os|arch linux|opensuse)"
+    r"(?:[ _-]?\w{0,12})? ?v?\d{1,2}(?:\.\d{1,2})?\b.{0,40})$",
+    re.IGNORECASE,
+)
 _PYTHON = re.compile(r"(?<![\w/])python(?: version)?\s*[:=]?\s*v?(\d\.\d{1,2}(?:\.\d{1,2})?)\b", re.IGNORECASE)
 _SHM = re.compile(r"^(?:shm|tmpfs)\s+(\S{1,12})\s+\S{1,12}\s+(\S{1,12})\s+\S{1,5}%?\s+/dev/shm")
 _FREE_ROW = re.compile(r"^\s*Mem:\s+(\S{1,12})\s+\S{1,12}\s+(\S{1,12})(?:\s+\S{1,12}\s+\S{1,12}\s+(\S{1,12}))?")
@@ -70,6 +76,9 @@ def _system(paste: Paste, draft: Draft) -> bool:
             found = _distro(draft, match.group(1), line) or found
     for line, match in paste.matching("os", _OS.pattern):
         found = _distro(draft, match.group(1), line) or found
+    for word in ("windows", "ubuntu", "debian", "centos", "rhel", "fedora", "macos", "rocky"):
+        for line, match in paste.matching(word, _BARE_OS.pattern):
+            found = _distro(draft, match.group(1), line) or found
     for line in paste.having("runtimes:"):
         names = line.text.partition(":")[2].split()
         if any(name.startswith(("runc", "io.containerd")) for name in names):

@@ -15,7 +15,7 @@ _DIST = re.compile(
 )
 _MENTION = re.compile(
     r"(?<![\w./+-])`?(torch|pytorch|vllm|transformers|sglang|xformers|flash[-_]attn|bitsandbytes|numpy|triton|torchvision"
-    r"|torchaudio|accelerate)`?(?: version| ver\.?)?(?:\s*[:=]\s*|\s+(?:is |v)?|@)[`'\"]?"
+    r"|torchaudio|accelerate)`?(?: (?:api )?(?:server )?version| ver\.?)?(?:\s*[:=]\s*|\s+(?:is |v)?|@)[`'\"]?"
     r"v?(\d{1,4}\.\d{1,4}(?:\.\w{1,12}){0,3}(?:\+[\w.]{1,30})?)",
     re.IGNORECASE,
 )

@@ -81,7 +81,9 @@ class Case:
     def packages_listed(self) -> bool:
         """True where a whole package list was read, so that a missing name means a missing package."""
         fact = self.snapshot.python.packages
-        return isinstance(fact, Known) and len(fact.value) >= COMPLETE_LIST
+        if not isinstance(fact, Known):
+            return False
+        return self.snapshot.origin == "machine" or "pip list," in fact.source + "," or "conda list" in fact.source
 
     def option(self, name: str) -> str | None:
         """The value of a backend option ("tensor_parallel_size"); "" for a bare switch, None where it was not given."""
@@ -106,12 +108,14 @@ class Case:
 
     def package_quote(self, name: str) -> Quote:
         """The line that lists the package `name`."""
-        return self.quote(name, self.snapshot.python.package(name))
-
-
-COMPLETE_LIST = 40
-"""Packages from which on a list is taken for a whole environment: collect_env prints about 20 of them, pip list of the
-smallest vLLM environment more than 100."""
+        fact = self.snapshot.python.package(name)
+        spoken_as = name.replace("-", "_")
+        if isinstance(fact, Known):
+            for word in {name, spoken_as}:
+                for line in self.paste.having(word):
+                    if fact.value in line.text:
+                        return quoted(line)
+        return self.quote(name, fact)
 
 
 class Rule(NamedTuple):

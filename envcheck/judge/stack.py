@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from envcheck.judge.tables import torch_release
 from envcheck.judge.version import Version, version
 from envcheck.schema.facts import Absent, Known, TextFact, Unknown, value_of
 from envcheck.schema.snapshot import Snapshot
 
 _CUDA_TAG = re.compile(r"\+?cu(\d{2,3})\b")
+_PLAIN = re.compile(r"\d+\.\d+(?:\.\d+)?")
 _ROCM_TAG = re.compile(r"rocm[-_]?(\d+(?:\.\d+){0,2})")
 
 
@@ -36,7 +38,7 @@ def torch_of(snapshot: Snapshot) -> Torch:
     label = value_of(fact) or ""
     tagged = label if "+" in label else (value_of(listed) or label)
     local = tagged.partition("+")[2].lower()
-    cuda = version(value_of(build.cuda)) or cuda_of_tag(local)
+    cuda = version(value_of(build.cuda)) or cuda_of_tag(local) or _default_cuda(snapshot, label)
     hip = version(value_of(build.hip))
     rocm = hip or _rocm_of_tag(local)
     return Torch(
@@ -49,6 +51,26 @@ def torch_of(snapshot: Snapshot) -> Torch:
         fact=fact,
         cuda_fact=build.cuda if isinstance(build.cuda, Known) else fact,
     )
+
+
+def _default_cuda(snapshot: Snapshot, label: str) -> Version | None:
+    """The CUDA inside the wheel that the Python Package Index serves, where a plain release is all that is known.
+
+    Nothing is assumed where the report states the build, where conda installed it, or off Linux on x86_64.
+    """
+    build = snapshot.python.torch
+    stated = not isinstance(build.cuda, Unknown) or not isinstance(build.hip, Unknown)
+    listed = value_of(snapshot.python.packages) or ()
+    conda = any(package.name in ("torch", "pytorch") and package.origin == "conda" for package in listed)
+    elsewhere = value_of(snapshot.os.family) not in (None, "linux") or value_of(snapshot.os.arch) not in (
+        None,
+        "x86_64",
+    )
+    amd = isinstance(snapshot.amd.gpus, Known)
+    if stated or conda or elsewhere or amd or not _PLAIN.fullmatch(label):
+        return None
+    row = torch_release(label)
+    return version(row.pypi_cuda) if row else None
 
 
 def cuda_of_tag(tag: str) -> Version | None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from envcheck.judge.rule import Case, Rule, quoted, spoken
 from envcheck.judge.rules._common import finding
+from envcheck.judge.rules._matrix import installed, unreleased
 from envcheck.judge.stack import cuda_of_tag
 from envcheck.judge.version import dotted
 from envcheck.schema.facts import value_of
@@ -89,6 +90,19 @@ def _vendor(case: Case) -> Iterator[Finding]:
             case.quote("torch", torch.fact),
             confidence="likely",
         )
+    rocm = torch.accelerator == "rocm" or (bool(case.amd) and not case.nvidia)
+    if case.backend == "sglang" and rocm and not unreleased(installed(case, "sglang") or "dev"):
+        own = installed(case, "sgl-kernel")
+        if own is None or "rocm" not in own:
+            says = "SGLang's kernels on the Python Package Index are a CUDA build; on AMD they are built from source."
+            yield finding(
+                CAUSE,
+                "warning",
+                says,
+                case.package_quote("sglang"),
+                case.quote("torch", torch.fact),
+                confidence="possible",
+            )
     cuda_packages = [
         p
         for p in ("flash-attn", "bitsandbytes", "sgl-kernel", "flashinfer")

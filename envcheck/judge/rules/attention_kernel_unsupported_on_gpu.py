@@ -23,6 +23,7 @@ def judge(case: Case) -> Iterator[Finding]:
     yield from _chosen(case)
     yield from _latent(case)
     yield from _lora(case)
+    yield from _below_ampere(case)
 
 
 def _flashinfer(case: Case) -> Iterator[Finding]:
@@ -97,6 +98,14 @@ def _latent(case: Case) -> Iterator[Finding]:
                 case.quote("GPU", device.fact),
             )
             return
+
+
+def _below_ampere(case: Case) -> Iterator[Finding]:
+    """FlashAttention 2 starts at 8.0; on older GPUs vLLM falls back, and what falls back is the part that fails."""
+    low = [d for d in case.nvidia if d.capability and (7, 0) <= d.capability < (8, 0)]
+    if low and case.backend == "vllm":
+        says = f"FlashAttention needs compute capability 8.0; {low[0].name} falls back to another attention kernel."
+        yield _finding("warning", says, "possible", case.quote("GPU", low[0].fact))
 
 
 def _lora(case: Case) -> Iterator[Finding]:

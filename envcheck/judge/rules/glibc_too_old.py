@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from envcheck.judge import tables, versions
-from envcheck.judge.rule import Case, Rule, spoken
+from envcheck.judge.rule import Case, Rule, quoted, spoken
 from envcheck.judge.rules._common import finding
 from envcheck.judge.rules._matrix import installed, release_of, unreleased
+from envcheck.judge.rules._wheels import wheel_files
+from envcheck.judge.version import dotted
 from envcheck.schema.facts import value_of
 from envcheck.schema.verdict import Finding, Severity
 
@@ -25,6 +27,17 @@ def judge(case: Case) -> Iterator[Finding]:
     glibc = value_of(case.snapshot.os.glibc)
     if glibc is None:
         return
+    for wheel in wheel_files(case):
+        if wheel.glibc and versions.at_least(glibc, dotted(wheel.glibc)) is False:
+            says = f"The wheel {wheel.name} {wheel.version} needs glibc {dotted(wheel.glibc)}; here it is {glibc}."
+            yield finding(
+                CAUSE,
+                "blocker",
+                says,
+                quoted(wheel.line),
+                case.quote("glibc", case.snapshot.os.glibc),
+                confidence="certain",
+            )
     for name, label, floor in _floors(case):
         if versions.at_least(glibc, floor) is False:
             low: Severity = "blocker" if versions.at_least(glibc, _NO_WHEEL_BELOW) is False else "warning"

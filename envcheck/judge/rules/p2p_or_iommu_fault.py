@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from envcheck.judge.rule import Case, Rule, spoken
+from envcheck.judge.rule import Case, Rule, quoted, spoken
 from envcheck.judge.rules._common import finding
 from envcheck.schema.facts import Known
 from envcheck.schema.verdict import Finding
@@ -15,6 +15,7 @@ CAUSE = "p2p_or_iommu_fault"
 def judge(case: Case) -> Iterator[Finding]:
     """Signs, then several GPUs that are asked to work together in a virtual machine or across sockets."""
     yield from spoken(case, CAUSE)
+    yield from _nccl_log(case)
     size = case.option("tensor_parallel_size") or "1"
     several = size.isdigit() and int(size) > 1 and len(case.devices) > 1
     hypervisor = case.snapshot.cpu.hypervisor
@@ -28,6 +29,15 @@ def judge(case: Case) -> Iterator[Finding]:
             case.quote("GPU", case.devices[0].fact),
             confidence="possible",
         )
+
+
+def _nccl_log(case: Case) -> Iterator[Finding]:
+    """NCCL's own log with no error in it: people paste it where collectives hang, and the usual reason is this path."""
+    lines = case.paste.having("nccl info") or case.paste.having("nccl call")
+    if lines and "nccl warn" not in case.paste:
+        direct = any("via p2p" in line.text.lower() for line in lines)
+        says = "NCCL starts and reports no error: where it then hangs, the path between the GPUs is the usual reason."
+        yield finding(CAUSE, "info" if direct else "warning", says, *map(quoted, lines[:3]), confidence="possible")
 
 
 def _linked(case: Case) -> bool:

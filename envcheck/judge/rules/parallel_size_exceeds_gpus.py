@@ -12,6 +12,9 @@ from envcheck.schema.verdict import Finding
 CAUSE = "parallel_size_exceeds_gpus"
 
 
+_FULL_NODE = 8
+
+
 def judge(case: Case) -> Iterator[Finding]:
     """Signs, then the requested size of one node against the devices listed."""
     yield from spoken(case, CAUSE)
@@ -22,10 +25,12 @@ def judge(case: Case) -> Iterator[Finding]:
         or (len(case.amd) if not _rocm_lists_one(case) else 0)
     )
     if per_node and count and per_node > count and case.backend in ("vllm", "sglang", "tensorrt-llm", ""):
+        # Whole nodes of eight, asked for in a multiple: the rest is on other nodes, which the options did not say.
+        other_nodes = count >= _FULL_NODE and per_node % count == 0
         fact = case.devices[0].fact if case.devices else case.snapshot.python.torch.device_count
         yield finding(
             CAUSE,
-            "blocker",
+            "warning" if other_nodes else "blocker",
             f"{per_node} GPUs are asked for on one node and {count} {('is' if count == 1 else 'are')} visible.",
             case.quote("GPU", fact),
             confidence="likely",

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from envcheck.judge import versions
-from envcheck.judge.rule import Case, Rule, spoken
+from envcheck.judge.rule import Case, Rule, quoted, spoken
 from envcheck.judge.rules._common import finding
 from envcheck.judge.rules._matrix import installed, release_of, unreleased
+from envcheck.judge.rules._wheels import wheel_files
+from envcheck.judge.version import version
 from envcheck.schema.facts import value_of
 from envcheck.schema.verdict import Finding
 
@@ -19,6 +21,12 @@ def judge(case: Case) -> Iterator[Finding]:
     yield from spoken(case, CAUSE)
     fact = case.snapshot.python.version
     python = value_of(fact)
+    have_python = version(python)
+    for wheel in wheel_files(case):
+        if have_python and not wheel.runs_on(have_python):
+            made_for = ".".join(wheel.pythons)
+            says = f"The wheel {wheel.name} {wheel.version} is made for {made_for}; here it is Python {python}."
+            yield finding(CAUSE, "warning", says, quoted(wheel.line), case.quote("Python", fact), confidence="likely")
     for name in ("vllm", "sglang"):
         row, have = release_of(case, name), installed(case, name)
         if not (python and row and have) or unreleased(have) or not row.python:

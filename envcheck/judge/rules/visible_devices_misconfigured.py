@@ -22,6 +22,7 @@ def judge(case: Case) -> Iterator[Finding]:
         value = case.variable(name)
         if value is not None:
             yield from _selection(case, name, value.strip())
+    yield from _mig(case)
     yield from _several(case)
     yield from _forced(case)
 
@@ -30,8 +31,7 @@ def _selection(case: Case, name: str, value: str) -> Iterator[Finding]:
     where = _variable_quote(case, name)
     parts = [part.strip() for part in value.split(",") if part.strip()]
     if value in ("-1", "", "none", "NoDevFiles", "void"):
-        hidden = value != "" or not case.paste.lines[0]
-        if hidden:
+        if value:
             yield _finding(
                 f"{name}={value!r} hides every device.",
                 where,
@@ -56,6 +56,14 @@ def _selection(case: Case, name: str, value: str) -> Iterator[Finding]:
             "blocker",
             "likely",
         )
+
+
+def _mig(case: Case) -> Iterator[Finding]:
+    """A MIG instance is chosen by its UUID, which many releases of vLLM and SGLang read as a number."""
+    listed = [line for line, _ in case.paste.matching("(uuid: mig-", r"^\s*MIG \S")]
+    if listed and case.backend in ("vllm", "sglang") and case.variable("CUDA_VISIBLE_DEVICES") is None:
+        says = f"The GPU is split into MIG instances; {case.backend} cannot select one by its UUID in many releases."
+        yield finding(CAUSE, "warning", says, quoted(listed[0]), confidence="possible")
 
 
 def _no_device(case: Case) -> bool:

@@ -30,7 +30,7 @@ def test_signs_are_lower_case_and_compile(cause: str) -> None:
     assert remedy_of(cause).says
     for sign in signs_of(cause):
         assert sign.has == sign.has.lower()
-        assert len(sign.has) >= 3
+        assert len(sign.has) >= 2
         assert sign.says.endswith(".")
         assert all(word == word.lower() for word in sign.unless)
         re.compile(sign.matches)
