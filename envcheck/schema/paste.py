@@ -19,6 +19,11 @@ MAX_LINE = 6_000
 MAX_HITS = 400
 """Occurrences of one substring that are looked at: a log that repeats an error more often says nothing new."""
 
+LARGE = 200_000
+"""Characters from which on a paste gets an index of its words."""
+_WORD = re.compile("[a-z_]+")
+_DIGITS = re.compile("[0-9]+")
+
 _ESCAPES = re.compile(r"\x1b(?:\[[0-9;:?<=>!]{0,32}[ -/]{0,4}[@-~]|\][^\x07\x1b\n]{0,512}(?:\x07|\x1b\\)?|[@-Z\\^_])")
 _INVISIBLE = re.compile(
     "[\x00-\x08\x0e-\x1f\x7f-\x9f\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]+"
@@ -49,7 +54,7 @@ def clean(text: str) -> list[str]:
 class Paste:
     """Cleaned lines with a fast case-insensitive substring search."""
 
-    __slots__ = ("_found", "_lower", "_starts", "lines")
+    __slots__ = ("_found", "_lower", "_shapes", "_starts", "_words", "lines")
 
     def __init__(self, text: str) -> None:
         self.lines: tuple[str, ...] = tuple(clean(text))
@@ -57,15 +62,29 @@ class Paste:
         self._lower = "\n".join(lower)
         self._starts = _starts(lower)
         self._found: dict[str, tuple[Line, ...]] = {}
+        large = len(self._lower) > LARGE
+        self._words = "\n".join(set(_WORD.findall(self._lower))) if large else None
+        self._shapes = "\n".join(dict.fromkeys(_DIGITS.sub("0", self._lower).split("\n"))) if large else ""
 
     def __contains__(self, literal: str) -> bool:
-        return literal in self._lower
+        return self._may_hold(literal) and literal in self._lower
+
+    def _may_hold(self, literal: str) -> bool:
+        """False where a large paste cannot hold `literal`, found out in its distinct words and distinct lines.
+
+        Both are far smaller than a long log, whose lines differ in nothing but their numbers.
+        """
+        words = self._words
+        if words is None:
+            return True
+        return all(word in words for word in _WORD.findall(literal)) and _DIGITS.sub("0", literal) in self._shapes
 
     def having(self, literal: str) -> tuple[Line, ...]:
         """The lines that hold `literal` (lower case), in order, at most `MAX_HITS` of them."""
         found = self._found.get(literal)
         if found is None:
-            found = self._found[literal] = tuple(self._search(literal))
+            found = tuple(self._search(literal)) if self._may_hold(literal) else ()
+            self._found[literal] = found
         return found
 
     def matching(self, literal: str, pattern: str) -> Iterator[tuple[Line, re.Match[str]]]:

@@ -114,6 +114,6 @@ def test_hostile_text_is_inert(text: str) -> None:
     ["cuda error: ", "permission gpu ", "version ", "1.2.", "[pip3] ", "(((", "a-1.0-", "GPU 0: ", "not supported "],
 )
 def test_long_repetitions_end(unit: str) -> None:
-    """Patterns that could backtrack would not come back from these: each is one line of 100,000 characters, cut on entry."""
+    """Patterns that could backtrack would not come back from these."""
     diagnose(unit * (100_000 // len(unit)))
     diagnose((unit * 30 + "\n") * 300)

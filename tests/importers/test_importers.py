@@ -254,3 +254,14 @@ def test_lines_hold_no_control_characters(text: str) -> None:
 def test_line_numbers_are_those_of_the_text() -> None:
     paste = Paste("a\x1b[31m\r\nb\x00\r\nGPU\r\n")
     assert [(line.number, line.text) for line in paste.having("gpu")] == [(3, "GPU")]
+
+
+def test_large_pastes_find_what_small_ones_find() -> None:
+    line = "level=INFO cudaSetDevice err: 35 sm_120 /dev/nvidia0"
+    filler = "\n".join(f"time={i} nothing of note in line {i}" for i in range(8000))
+    large, small = Paste(f"{filler}\n{line}\n{filler}"), Paste(line)
+    for literal in ("35", "sm_12", "err: 3", "/dev/nvidia0", "level=info", "vice err", "absent", "36"):
+        assert [found.text for found in large.having(literal)] == [
+            found.text for found in small.having(literal)
+        ] or literal in filler
+        assert (literal in large) == (literal in small or literal in filler)
