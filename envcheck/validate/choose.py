@@ -76,7 +76,7 @@ def _named_server(host: Host, names: Sequence[str] | None, url: str, model: str 
 
 
 def _chosen(host: Host, name: str, model: str | None) -> Candidate | Run:
-    if name in ONLY_BY_URL:
+    if name.replace("-", "_") in ONLY_BY_URL:
         why = "envcheck does not start it: start its server and name it with --backend openai --url"
         return Run(backend=name, model=model or "", status="skipped", why=why)
     found = cast("Backend", load(PLUGINS, name, "BACKEND")).discover(host)

@@ -154,7 +154,7 @@ def test_a_backend_that_does_not_start_is_kept_and_the_next_one_proved(monkeypat
 
 
 def test_what_is_judged_but_never_started_is_skipped() -> None:
-    run = validate(HOST, backends=["tensorrt_llm"]).runs[0]
+    run = validate(HOST, backends=["tensorrt-llm"]).runs[0]
     assert run.status == "skipped"
     assert "--url" in run.why
 
