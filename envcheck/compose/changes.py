@@ -106,10 +106,9 @@ def _speeds(old: Subject, new: Subject) -> Iterator[Change]:
         ratio = speed_ratio(earlier, run) if earlier else None
         if ratio is not None and earlier is not None:
             label = f"decode speed of {run.model} in {backend_title(run.backend)}"
-            says = f"{_mean(run):.1f} tokens/s ({ratio - 1:+.0%})".replace("%", " %")
-            yield Change(
-                what=label, before=f"{_mean(earlier):.1f} tokens/s", after=says, mark="good" if ratio > 1 else "bad"
-            )
+            then = _mean(earlier)
+            says = f"{then * ratio:.1f} tokens/s ({ratio - 1:+.0%})".replace("%", " %")
+            yield Change(what=label, before=f"{then:.1f} tokens/s", after=says, mark="good" if ratio > 1 else "bad")
 
 
 def speed_ratio(old: Run, new: Run) -> float | None:
@@ -130,4 +129,5 @@ def speed_ratio(old: Run, new: Run) -> float | None:
 
 
 def _mean(run: Run) -> float:
-    return fmean([prompt.decode_tps for prompt in run.prompts if prompt.decode_tps])
+    """The geometric mean of a run's decode speeds, which is what ratios compare."""
+    return exp(fmean([log(prompt.decode_tps) for prompt in run.prompts if prompt.decode_tps]))

@@ -97,8 +97,11 @@ def block(item: Block, level: int) -> str:
 
 
 def anchor(name: str) -> str:
-    """A target for links within the document: GitHub makes heading ids from the words, which would change with them."""
-    return f'<a id="{name}"></a>\n\n'
+    """A target for links within the document: GitHub makes heading ids from the words, which would change with them.
+
+    A name that is no id of ours (from a report file made elsewhere) gets none.
+    """
+    return f'<a id="{name}"></a>\n\n' if re.fullmatch(r"[a-z0-9-]+", name) else ""
 
 
 def table(item: Table) -> str:

@@ -1,4 +1,4 @@
-"""JSON for programs: the document itself, keys in the order of its record, indented."""
+"""JSON for programs: the document itself, keys in the order of its record."""
 
 from __future__ import annotations
 
@@ -9,12 +9,17 @@ import msgspec
 from envcheck.schema.format import Format, Style
 
 
+INDENT_BELOW = 8 * 1024 * 1024
+"""Bytes; longer documents (reports of hundreds of machines) stay on one line: nobody reads them, and memory is dear."""
+
+
 def render(document: Any, style: Style) -> str:  # noqa: ARG001
-    """The document as indented JSON with a final line feed; any Unicode stays readable."""
-    formatted = msgspec.json.format(msgspec.json.encode(document), indent=2)
-    text = formatted.decode()
-    # Merged reports of many machines are large: one copy less at the peak.
-    del formatted
+    """The document as JSON with a final line feed, indented unless it is very long; any Unicode stays readable."""
+    encoded = msgspec.json.encode(document)
+    if len(encoded) < INDENT_BELOW:
+        encoded = msgspec.json.format(encoded, indent=2)
+    text = encoded.decode()
+    del encoded
     text += "\n"
     return text
 

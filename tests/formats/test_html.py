@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -17,7 +18,8 @@ from envcheck.formats import render
 from envcheck.formats._plots import draw
 from envcheck.formats._text import inert
 from envcheck.resources import folder
-from envcheck.schema.blocks import Band, Bands, Bar, Bars, Span, Timeline
+from envcheck.schema.blocks import Band, Bands, Bar, Bars, Block, Fold, Paragraph, Span, Timeline
+from envcheck.schema.errors import InputError
 from tests.compose.fixtures import HEADER, titan_fits, titan_judgement, titan_subject, titan_v
 from tests.formats.test_markdown import HOSTILE, make
 
@@ -165,3 +167,14 @@ def test_charts_are_well_formed_for_any_figures(
             for name in ("x", "y", "x1", "x2", "width"):
                 if name in attrs:
                     assert float(attrs[name]) >= 0
+
+
+@pytest.mark.parametrize("name", ["html", "markdown"])
+def test_a_document_nested_without_end_is_refused_in_one_sentence(name: str) -> None:
+    inner: Block = Paragraph(text="at last")
+    for _ in range(5000):
+        inner = Fold(title="more", blocks=(inner,))
+    report = make()
+    section = msgspec.structs.replace(report.sections[0], blocks=(inner,))
+    with pytest.raises(InputError, match="nested too deeply"):
+        render(msgspec.structs.replace(report, sections=(section,)), name)

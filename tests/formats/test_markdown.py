@@ -17,7 +17,7 @@ from envcheck.compose.checked import check_document
 from envcheck.compose.report import compose
 from envcheck.formats import render
 from envcheck.formats._markdown import block, code_span, escaped, fenced
-from envcheck.schema.blocks import Cell, Column, Table
+from envcheck.schema.blocks import Cell, Column, Part, Points, Table
 from envcheck.schema.report import Header, Report, Subject
 from tests.compose.fixtures import titan_fits, titan_judgement, titan_v, verdict
 
@@ -185,3 +185,14 @@ def test_the_check_document_is_markdown_too() -> None:
     check_inert(text)
     for verdict_id in (v.id for v in titan_judgement().verdicts):
         assert f"`{verdict_id}`" in text
+
+
+def test_a_report_file_from_elsewhere_cannot_smuggle_markup() -> None:
+    report = make()
+    evil = '"><script>alert(1)</script>'
+    section = report.sections[0]
+    part = Part(id=evil, title=evil, blocks=(Points(items=(Cell(text=evil, link="javascript:alert(1)"),)),))
+    section = msgspec.structs.replace(section, id=evil, title=evil, blocks=(*section.blocks, part))
+    changed = msgspec.structs.replace(report, sections=(section, *report.sections[1:]))
+    check_inert(render(changed, "markdown"))
+    check_inert(render(changed, "github"))
