@@ -10,13 +10,24 @@ from collections.abc import Iterator
 
 from envcheck.discover import load, names
 from envcheck.judge import rows
-from envcheck.schema.facts import Absent, Known, Observation
+from envcheck.schema.facts import Absent, Known, Observation, value_of
 from envcheck.schema.snapshot import Snapshot
 from envcheck.schema.verdict import Finding, Intent, Link, Severity, Status, Verdict
 
 RULES = "envcheck.judge.rules"
 PREFIX = "machine.cause."
 """What the ids of these verdicts begin with; the cause follows."""
+
+
+PROVED_FROM_FILES = frozenset({"accelerator_wheel_mismatch", "numpy_abi_mismatch"})
+"""Causes that rows suspect from versions and that compiled modules prove: their `Rule.proved` runs all the same."""
+
+
+def _has_read_modules(snapshot: Snapshot) -> bool:
+    """Whether a probe looked into compiled modules and saw something that rules can hold against torch or NumPy."""
+    python = snapshot.python
+    linked = any(package.needs_libraries for package in value_of(python.packages) or ())
+    return linked or any(damage.kind == "built_for_numpy_1" for damage in value_of(python.damage) or ())
 
 
 def spoken_for() -> set[str]:
@@ -37,10 +48,11 @@ def cause_verdicts(snapshot: Snapshot, intent: Intent) -> Iterator[Verdict]:
 
     case, spoken = Case(snapshot, intent), spoken_for()
     for name in names(RULES):
-        if name in spoken:
+        if name in spoken and not (name in PROVED_FROM_FILES and _has_read_modules(snapshot)):
             continue
         rule: Rule = load(RULES, name, "RULE")
-        found = list(rule.judge(case))
+        look = rule.proved if name in spoken else rule.judge
+        found = list(look(case)) if look else []
         if found:
             yield verdict_of(merge(found), rule.link)
 

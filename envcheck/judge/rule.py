@@ -119,12 +119,14 @@ class Case:
 
 
 class Rule(NamedTuple):
-    """A cause and how to recognise it. `explains` names causes whose findings this one usually lies behind."""
+    """A cause and how to recognise it. `explains` names causes whose findings this one usually lies behind; `proved`
+    is the part of `judge` that rests on compiled modules alone."""
 
     cause: str
     link: Link
     judge: Callable[[Case], Iterable[Finding]]
     explains: tuple[str, ...] = ()
+    proved: Callable[[Case], Iterable[Finding]] | None = None
 
 
 def quoted(line: Line) -> Quote:

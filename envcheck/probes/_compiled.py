@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from envcheck.probes import _elf
 from envcheck.probes._distributions import Entry
 
 if TYPE_CHECKING:
@@ -14,7 +13,6 @@ if TYPE_CHECKING:
 # Package to where its decisive modules lie below site-packages (a folder and how the file names begin). One or two
 # a package: the module that links the accelerator libraries.
 MODULES: dict[str, tuple[tuple[str, str], ...]] = {
-    "bitsandbytes": (("bitsandbytes", "libbitsandbytes_c"),),
     "flash-attn": (("", "flash_attn_2_cuda"),),
     "llama-cpp-python": (("llama_cpp/lib", "libggml-cuda"), ("llama_cpp/lib", "libllama")),
     "sgl-kernel": (("sgl_kernel/sm100", "common_ops"), ("sgl_kernel", "common_ops")),
@@ -36,9 +34,14 @@ SCAN_LIMIT = 32 * 1024 * 1024
 
 def needs(host: Host, site: str, entry: Entry) -> dict[str, Any]:
     """Union over the package's decisive modules: foreign libraries and the newest symbol versions; {} without any."""
+    paths = _files(host, site, entry.name)
+    if not paths:
+        return {}
+    from envcheck.probes import _elf
+
     found: list[str] = []
     newest: dict[str, str] = {}
-    for path in _files(host, site, entry.name):
+    for path in paths:
         asked = _elf.needs(lambda start, size, path=path: host.read_bytes(path, size, start) or b"")  # type: ignore[misc]
         found += [name for name in asked.get("needed", ()) if not _BASIC.fullmatch(name)]
         for key in ("glibc", "glibcxx"):

@@ -36,7 +36,8 @@ _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
 _SECRET_KEY = re.compile(r"token|secret|passw|credential|api_?key|auth|cookie|private", re.IGNORECASE)
 
 PUBLIC_HOSTS = frozenset({
-    "download.pytorch.org", "wheels.vllm.ai", "pypi.nvidia.com", "pypi.ngc.nvidia.com", "repo.radeon.com", "repo.amd.com", "flashinfer.ai", "docs.sglang.ai", "huggingface.co",
+    "download.pytorch.org", "wheels.vllm.ai", "pypi.nvidia.com", "pypi.ngc.nvidia.com", "repo.radeon.com",
+    "repo.amd.com", "flashinfer.ai", "docs.sglang.ai", "huggingface.co",
     "hf-mirror.com", "pypi.tuna.tsinghua.edu.cn", "mirrors.aliyun.com", "pypi.mirrors.ustc.edu.cn",
     "mirrors.cloud.tencent.com", "repo.huaweicloud.com", "conda.anaconda.org", "repo.anaconda.com", "localhost",
 })  # fmt: skip

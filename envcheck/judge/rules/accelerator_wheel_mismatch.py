@@ -43,6 +43,7 @@ def judge(case: Case) -> Iterator[Finding]:
     yield from _tags(case)
     yield from _vendor(case)
     yield from _runtimes(case)
+    yield from proved(case)
 
 
 def _tags(case: Case) -> Iterator[Finding]:
@@ -138,4 +139,38 @@ def _runtimes(case: Case) -> Iterator[Finding]:
         )
 
 
-RULE = Rule(cause=CAUSE, link="wheel", judge=judge, explains=("shared_library_missing", "torch_extension_abi_mismatch"))
+_USE_TORCHS_RUNTIME = frozenset(
+    {"flash-attn", "sgl-kernel", "sglang-kernel", "torchaudio", "torchcodec", "torchvision", "vllm", "xformers"}
+)
+"""Packages whose modules are loaded after torch and use its CUDA runtime. Others (llama-cpp-python, bitsandbytes, which
+ships a library for each CUDA version) bring or choose their own."""
+_CUDART = re.compile(r"libcudart\.so\.(\d{2})")
+
+
+def proved(case: Case) -> Iterator[Finding]:
+    """What compiled modules are linked against, where a probe read it: the runtime's name has its major version."""
+    torch = case.torch
+    if torch.accelerator not in ("cuda", "cpu"):
+        return
+    for package in value_of(case.snapshot.python.packages) or ():
+        majors = {int(found.group(1)) for each in package.needs_libraries if (found := _CUDART.match(each))}
+        if package.name not in _USE_TORCHS_RUNTIME or not majors or (torch.cuda and torch.cuda[0] in majors):
+            continue
+        runs_on = f"for CUDA {dotted(torch.cuda[:2])}" if torch.cuda else "a CPU build"
+        yield finding(
+            CAUSE,
+            "blocker",
+            f"{package.name} {package.version} is linked against CUDA {min(majors)}, torch is {runs_on}.",
+            case.package_quote(package.name),
+            case.quote("torch", torch.fact),
+            confidence="certain",
+        )
+
+
+RULE = Rule(
+    cause=CAUSE,
+    link="wheel",
+    judge=judge,
+    explains=("shared_library_missing", "torch_extension_abi_mismatch"),
+    proved=proved,
+)

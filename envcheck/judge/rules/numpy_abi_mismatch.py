@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from envcheck.judge.rule import Case, Rule, spoken
 from envcheck.judge.rules._common import at_least, below, finding
 from envcheck.judge.version import dotted
+from envcheck.schema.facts import value_of
 from envcheck.schema.verdict import Finding
 
 CAUSE = "numpy_abi_mismatch"
@@ -25,6 +26,21 @@ def judge(case: Case) -> Iterator[Finding]:
             case.quote("torch", case.torch.fact),
             confidence="likely",
         )
+    yield from proved(case)
 
 
-RULE = Rule(cause=CAUSE, link="wheel", judge=judge)
+def proved(case: Case) -> Iterator[Finding]:
+    """Compiled modules that import NumPy 1's C interface only, where RECORD was compared with the disk."""
+    for damage in value_of(case.snapshot.python.damage) or ():
+        if damage.kind == "built_for_numpy_1":
+            yield finding(
+                CAUSE,
+                "blocker",
+                f"{damage.package}: {damage.count} compiled modules ({damage.example}) were built for NumPy 1 and "
+                "stop under the installed NumPy 2.",
+                case.package_quote("numpy"),
+                confidence="certain",
+            )
+
+
+RULE = Rule(cause=CAUSE, link="wheel", judge=judge, proved=proved)
