@@ -8,7 +8,6 @@ import msgspec
 
 from envcheck.schema.format import Format, Style
 
-
 INDENT_BELOW = 8 * 1024 * 1024
 """Bytes; longer documents (reports of hundreds of machines) stay on one line: nobody reads them, and memory is dear."""
 
