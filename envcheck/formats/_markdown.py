@@ -26,7 +26,7 @@ from envcheck.schema.blocks import (
 )
 
 MARKS: dict[Mark, str] = {"good": "✅", "caution": "⚠️", "bad": "❌", "unknown": "❔", "skipped": "⏭️"}
-_SPECIAL = re.compile(r"[\\`*\[\]<>|~$&]|(?<![0-9A-Za-z])_|_(?![0-9A-Za-z])")
+_SPECIAL = re.compile(r"[\\`*\[\]<>|~$]|&(?=#?[0-9A-Za-z]+;)|(?<![0-9A-Za-z])_|_(?![0-9A-Za-z])")
 _LINE_START = re.compile(r"^(#{1,6}(?= |$)|[-+](?= |$)|=+$|-+$|(\d{1,9})([.)])(?= |$))")
 _AUTOLINK = re.compile(r"(?i)\b(https?|ftp|www)(?=[:.])")
 _MENTION = re.compile(r"(?<![\w`/])@(?=\w)")
