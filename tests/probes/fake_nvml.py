@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import shutil
 import subprocess
 import tempfile
@@ -26,6 +27,7 @@ def library() -> Path:
     if compiler is None:
         pytest.skip("no C compiler: the stand-in for NVML cannot be built")
     folder = Path(tempfile.mkdtemp(prefix="envcheck-fake-nvml-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     command = [compiler, "-shared", "-fPIC", "-O1", "-o", str(folder / "libnvidia-ml.so.1"), str(SOURCE)]
     subprocess.run(command, check=True, capture_output=True)
     return folder
