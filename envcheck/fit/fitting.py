@@ -96,8 +96,13 @@ def _loaded(model: ModelFacts, backend: str, quant: str, tensors: tuple[StoredTe
     element = 4.0 if quant == "fp32" else 2.0
     if backend == "vllm":
         return VllmModel(facts=model, quant=quant, stored=stored if tensors else None, cache_bytes=element)
+    widened = quant == "fp32" and model.precision != "float32" and not tensors
     return TransformersModel(
-        facts=model, checkpoint=stored, element=element, quantized=quant not in commands.UNQUANTIZED
+        facts=model,
+        checkpoint=stored,
+        element=element,
+        quantized=quant not in commands.UNQUANTIZED,
+        converted_from=(stored_bytes(model, "bf16") or 0.0) if widened else 0.0,
     )
 
 

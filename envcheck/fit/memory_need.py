@@ -98,9 +98,10 @@ def largest(needed: Callable[[int], float], available: float, low: int, high: in
     `needed` never falls. Starts where a straight line through both ends crosses, and doubles its stride away from
     there, so a nearly straight need costs few calls.
     """
-    least, most = needed(low), needed(high)
+    least = needed(low)
     if least > available:
         return None
+    most = needed(high)
     if most <= available:
         return high
     good, bad = low, high

@@ -34,6 +34,8 @@ class LlamaModel(Record):
     """Bytes of the last n layers."""
     settings: LlamaSettings
     """Everything but context, sequences and layers."""
+    expert_heads: tuple[float, ...] = ()
+    """Bytes of the first n layers' routed experts."""
     projector: float = 0.0
     """Bytes of the image encoder's file (mmproj, 16 bit), loaded beside the model."""
 
@@ -128,10 +130,10 @@ class ExpertsOnHost(Record):
     def need(self, context: int, concurrency: int) -> Need:
         """What `concurrency` sequences of `context` tokens need on the GPUs; the experts are in `host`."""
         whole = Whole(model=self.model, devices=self.devices, available=self.available).need(context, concurrency)
-        experts = self.model.weights.experts
-        away = sum(experts[: self.host_layers]) / MIB
+        heads = self.model.expert_heads
+        away = heads[self.host_layers] / MIB
         # A large batch copies one projection's experts over to compute them there.
-        copied = max(experts) / 3 / MIB if self.host_layers else 0.0
+        copied = heads[-1] / self.model.hparams.layer_count / 3 / MIB if self.host_layers else 0.0
         host = away + self.model.weights.embedding / MIB + PROCESS_MIB
         return msgspec.structs.replace(
             whole, weights=whole.weights - away, compute=whole.compute + copied, host=host if self.host_layers else 0.0
@@ -157,6 +159,7 @@ def ready(hparams: Hparams, weights: GgufWeights, settings: LlamaSettings, proje
         weights=weights,
         tails=tails(hparams),
         weight_tails=tuple(accumulate(reversed(weights.layers), initial=0.0)),
+        expert_heads=tuple(accumulate(weights.experts, initial=0.0)),
         projector=projector,
         settings=settings,
     )

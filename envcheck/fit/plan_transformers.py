@@ -12,7 +12,7 @@ from envcheck.schema.facts import Record
 from envcheck.schema.fit import Device, Room
 from envcheck.schema.model import ModelFacts
 
-PROCESS_MIB = 650.0
+PROCESS_MIB = 320.0
 """Host memory of Python with torch and Transformers imported, beside the model (benchmarks/fit_real_models.txt)."""
 LAST_ANSWER = 256
 """Tokens taken as generated at the end of a full context; the rest is prompt."""
@@ -26,6 +26,8 @@ class TransformersModel(Record):
     """Bytes of the parameters as loaded."""
     element: float = 2
     quantized: bool = False
+    converted_from: float = 0.0
+    """Bytes of the published files where they are loaded in another type; 0: loaded as they are."""
 
 
 class Spread(Record):
@@ -47,12 +49,17 @@ class Spread(Record):
         model = self.model
         answer = min(LAST_ANSWER, context // 2)
         call = Generation(prompt=context - answer, generated=answer, batch=concurrency, element=model.element)
+        kv = cache_bytes(model.facts, call)
+        compute = activation_bytes(model.facts, call) + REST
+        if not self.devices:
+            # In host memory the mapped files are still there when the last tensor has been converted.
+            compute = max(compute, model.converted_from - kv)
         overhead = sum(driver_context(device) for device in self.devices) or PROCESS_MIB
         return Need(
             weights=model.checkpoint / MIB - self.on_host,
-            kv=cache_bytes(model.facts, call) / MIB,
+            kv=kv / MIB,
             recurrent_state=state_bytes(model.facts, call) / MIB,
-            compute=(activation_bytes(model.facts, call) + REST) / MIB,
+            compute=compute / MIB,
             overhead=overhead,
             host=self.on_host,
         )
