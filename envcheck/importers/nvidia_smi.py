@@ -37,7 +37,7 @@ def _banner(paste: Paste, draft: Draft) -> bool:
             match = _DRIVER.search(line.text)
             if match:
                 draft.put("nvidia.driver", match.group(1), line)
-                found = True
+                found = found or "nvidia-smi" in paste or literal == "kmd version" or "nvsmi" in paste
     for literal in ("cuda version", "cuda umd version"):
         for line in paste.having(literal):
             match = _CUDA.search(line.text)

@@ -52,7 +52,7 @@ def read(paste: Paste, draft: Draft) -> bool:
         name, value = match.group(1).strip().lower(), match.group(2)
         if value[:1].isdigit() and name in _NAMES:
             draft.package(name, value, line)
-            found = True
+            found = found or line.text.lstrip(" >").startswith(("-", "*"))
         elif name in ("pytorch", "torch") and value[:1].isdigit():
             draft.put("python.torch.version", value, line)
             for word, available in (("(true)", True), ("(gpu)", True), ("(false)", False), ("(cpu)", False)):
