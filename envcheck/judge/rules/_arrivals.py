@@ -27,7 +27,7 @@ _ARRIVALS: tuple[tuple[str, Version | None, Version | None], ...] = (
     (r"gemma-?3", (4, 50), (0, 8)),
     (r"gemma-?2", (4, 42), (0, 5, 1)),
     (r"deepseek[-_]?v3\.2", None, (0, 11)),
-    (r"deepseek[-_]?(?:v3|r1)(?!.*distill)", (4, 51), (0, 6, 6)),
+    (r"deepseek[-_]?(?:v3|r1)(?!.*distill)", None, (0, 6, 6)),
     (r"deepseek[-_]?v2", None, (0, 5, 1)),
     (r"gpt[-_]oss", (4, 55), (0, 10, 1)),
     (r"glm-?4\.(?:5|6)|glm4_moe", (4, 54), (0, 10)),

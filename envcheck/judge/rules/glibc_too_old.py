@@ -41,7 +41,7 @@ def judge(case: Case) -> Iterator[Finding]:
     for name, label, floor in _floors(case):
         if versions.at_least(glibc, floor) is False:
             low: Severity = "blocker" if versions.at_least(glibc, _NO_WHEEL_BELOW) is False else "warning"
-            says = f"{name} {label} is made for glibc {floor}; here it is {glibc}."
+            says = f"{name} {label}".strip() + f" is made for glibc {floor}; here it is {glibc}."
             yield finding(CAUSE, low, says, case.quote("glibc", case.snapshot.os.glibc), confidence="likely")
 
 

@@ -40,9 +40,11 @@ def judge(case: Case) -> Iterator[Finding]:
         if match:
             built = (int(match.group(1)), int(match.group(2)))
             if built != torch.release[:2]:
+                # FlashInfer's wheels were in wide use beside the next torch minor, and worked there.
+                next_minor = name.startswith("flashinfer") and torch.release[:2] == (built[0], built[1] + 1)
                 yield finding(
                     CAUSE,
-                    "warning",
+                    "info" if next_minor else "warning",
                     f"{name} {label} is made for torch {dotted(built)}, installed is {torch.label}.",
                     case.package_quote(name),
                     case.quote("torch", torch.fact),

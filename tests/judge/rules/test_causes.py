@@ -8,8 +8,10 @@ import pytest
 
 from envcheck.discover import names
 from envcheck.judge.diagnose import rules
+from envcheck.judge.rows import load
 from envcheck.judge.rule import remedy_of, signs_of
 from envcheck.resources import folder
+from envcheck.schema.cause import CauseFile
 from envcheck.schema.causes import CAUSES
 
 SLUGS = set(CAUSES) - {"not_environment"}
@@ -28,6 +30,8 @@ def test_rules_explain_only_known_causes() -> None:
 @pytest.mark.parametrize("cause", sorted(SLUGS))
 def test_signs_are_lower_case_and_compile(cause: str) -> None:
     assert remedy_of(cause).says
+    assert all(address.startswith("https://") for address in load(f"causes/{cause}", CauseFile).sources)
+    assert load(f"causes/{cause}", CauseFile).sources
     for sign in signs_of(cause):
         assert sign.has == sign.has.lower()
         assert len(sign.has) >= 2
