@@ -20,7 +20,7 @@ from envcheck.schema.facts import Record
 from envcheck.schema.fit import Device, Room
 
 PROCESS_MIB = 54.0
-"""Host memory of a llama.cpp server beside weights, cache and compute buffer (benchmarks/fit_real_models_2026-11-21.txt)."""
+"""Host memory of a llama.cpp server beside the model and its buffers (benchmarks/fit_real_models_2026-11-21.txt)."""
 
 
 class LlamaModel(Record):

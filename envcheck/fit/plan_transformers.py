@@ -13,7 +13,7 @@ from envcheck.schema.fit import Device, Room
 from envcheck.schema.model import ModelFacts
 
 PROCESS_MIB = 320.0
-"""Host memory of Python with torch and Transformers imported, beside the model (benchmarks/fit_real_models_2026-11-21.txt)."""
+"""Host memory of Python with torch and Transformers, beside the model (benchmarks/fit_real_models_2026-11-21.txt)."""
 LAST_ANSWER = 256
 """Tokens taken as generated at the end of a full context; the rest is prompt."""
 
