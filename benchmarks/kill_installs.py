@@ -48,7 +48,7 @@ def put(world: World, root: Path, state: str, in_place: bool) -> None:
     if in_place:
         place = open_environment(root / "bin" / "python")
         install_in_place(
-            world.host, place, lock, profile=state, verify=lambda _: (), progress=quiet, sources=world.sources
+            world.host, place, lock, receipt=receipt, verify=lambda _: (), progress=quiet, sources=world.sources
         )
         return
     install(

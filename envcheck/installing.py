@@ -11,23 +11,24 @@ import msgspec
 
 from envcheck import api
 from envcheck.host import Host
-from envcheck.install import bundle
 from envcheck.install import profiles as recipes
+from envcheck.install import uv
 from envcheck.install.in_place import install_in_place, open_environment
+from envcheck.install.journal import Journal
 from envcheck.install.layout import Layout, open_target
-from envcheck.install.planning import manual_steps, steps_for
+from envcheck.install.planning import cost_of, manual_steps, require_room, steps_for
 from envcheck.install.receipt import Receipt
 from envcheck.install.receipt import read as read_receipt
-from envcheck.install.resolve import Target, resolve
+from envcheck.install.resolve import Resolved, Target, resolve
 from envcheck.install.soundness import unsound
 from envcheck.install.transaction import ONLINE, Offline, install
 from envcheck.judge.decide import Decided, decide
-from envcheck.judge.wheels import wheel_facts
-from envcheck.schema.errors import EnvcheckError, InputError
+from envcheck.schema.errors import EnvcheckError
 from envcheck.schema.facts import value_of
 from envcheck.schema.plan import Decision, Plan, Step
 from envcheck.schema.recipe import Profile
 from envcheck.schema.snapshot import Snapshot
+from envcheck.verify import installed, verify
 
 if TYPE_CHECKING:
     from envcheck.judge.policy import Policy
@@ -64,17 +65,23 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True):
 
 def prepare(snapshot: Snapshot, wanted: Wanted, policy: Policy | None = None, host: Host | None = None) -> Prepared:
     """What would be done. With a host the versions are resolved (needs the index or a wheelhouse)."""
-    here = _current(wanted)
+    here = _kept(wanted)
     earlier = here.profiles if here and not wanted.only else ()
     chosen = recipes.load((*earlier, *wanted.profiles))
     decided = decide(snapshot, chosen, wanted.pins, policy)
-    receipt, is_current = None, False
+    receipt: Receipt | None = None
+    is_current, warnings = False, tuple[str, ...]()
     if host is not None and not decided.blocked:
         names = tuple(profile.name for profile in chosen)
-        python = _minor(snapshot)
+        target = Target(python=minor(snapshot))
         if here is not None and not wanted.upgrade:
-            is_current = (here.profiles, here.python, here.choice) == (names, python, decided.choice)
-        receipt = here if is_current else _resolved(host, wanted, decided, names, python)
+            is_current = (here.profiles, here.python, here.choice) == (names, target.python, decided.choice)
+        if is_current:
+            receipt = here
+        else:
+            with tempfile.TemporaryDirectory(prefix="envcheck-") as work:
+                found, receipt = resolved(host, decided, names, target, Path(work), wanted.sources)
+            warnings = found.warnings
     where = str(wanted.target or wanted.python or "")
     steps: Iterable[Step] = ()
     if not is_current and not decided.blocked:
@@ -86,6 +93,9 @@ def prepare(snapshot: Snapshot, wanted: Wanted, policy: Policy | None = None, ho
         steps=(*steps, *manual_steps(chosen, snapshot)),
         packages=receipt.packages if receipt else (),
         blocked=decided.blocked,
+        warnings=warnings,
+        mirrors=uv.mirrors(host) if host is not None and not wanted.sources else {},
+        cost=cost_of(receipt.packages, _free(where)) if receipt and not is_current else None,
     )
     return Prepared(plan=plan, decided=decided, receipt=receipt, is_current=is_current)
 
@@ -95,37 +105,47 @@ def execute(host: Host, wanted: Wanted, prepared: Prepared, progress: Progress) 
     plan, receipt = prepared.plan, prepared.receipt
     if receipt is None:
         raise EnvcheckError("There is nothing to carry out: the plan was not resolved.")
-    serves = {verdict for step in plan.steps for verdict in step.serves}
+    if prepared.is_current:
+        if not _drifted(wanted, receipt):
+            return msgspec.structs.replace(plan, generation=_number(wanted), outcome="done")
+        progress("the environment is not what was installed: installing it again")
+    if plan.cost is not None:
+        require_room(plan.cost, plan.target)
+    number = _carry_out(host, wanted, prepared, receipt, progress)
+    return msgspec.structs.replace(plan, generation=number, outcome="done")
 
-    def verify(python: str) -> list[str]:
-        found = _damage(python) or unsound(host, python, prepared.decided, progress)
-        return found or _unmet(host, python, receipt.profiles, serves)
 
-    if prepared.is_current and wanted.target is not None:
-        layout = Layout(wanted.target)
-        if not _damage(str(layout.python)):
-            return msgspec.structs.replace(plan, generation=layout.current_number(), outcome="done")
-        progress("the environment is damaged: building it again")
+def _carry_out(host: Host, wanted: Wanted, prepared: Prepared, receipt: Receipt, progress: Progress) -> int:
+    """The transaction; the number of the change is returned."""
+    serves = {verdict for step in prepared.plan.steps for verdict in step.serves}
+
+    def wrong(python: str) -> list[str]:
+        beside = (lambda: _damage(python), lambda: _unmet(host, python, receipt.profiles, serves))
+        return unsound(host, python, prepared.decided, progress, beside)
+
     with tempfile.TemporaryDirectory(prefix="envcheck-") as work:
         lock = Path(work) / "requirements.txt"
         lock.write_text(receipt.lock, encoding="utf-8")
         if wanted.python is not None:
-            place = open_environment(wanted.python)
-            number = install_in_place(
-                host, place, lock, profile=plan.profile, verify=verify, progress=progress, sources=wanted.sources
-            )
-        else:
-            number = install(
+            return install_in_place(
                 host,
-                open_target(wanted.target or Path()),
+                open_environment(wanted.python),
                 lock,
-                host.target_python,
                 receipt=receipt,
-                verify=verify,
+                verify=wrong,
                 progress=progress,
                 sources=wanted.sources,
             )
-    return msgspec.structs.replace(plan, generation=number, outcome="done")
+        return install(
+            host,
+            open_target(wanted.target or Path()),
+            lock,
+            host.target_python,
+            receipt=receipt,
+            verify=wrong,
+            progress=progress,
+            sources=wanted.sources,
+        )
 
 
 def _as_resolved(decision: Decision, receipt: Receipt | None) -> Decision:
@@ -136,66 +156,10 @@ def _as_resolved(decision: Decision, receipt: Receipt | None) -> Decision:
     return msgspec.structs.replace(decision, torch=version, because=because)
 
 
-class Bundled(msgspec.Struct, frozen=True, kw_only=True):
-    """What a bundle came to."""
-
-    files: int
-    size_bytes: int
-    platform: str
-
-
-def make_bundle(
-    snapshot: Snapshot,
-    names: Sequence[str],
-    folder: Path,
-    *,
-    here: bool,
-    pins: Sequence[str] = (),
-    policy: Policy | None = None,
-    stamp: str,
-    progress: Progress,
-) -> Bundled:
-    """Write a wheelhouse for a machine: this one (`here`), or one known only by its facts."""
-    chosen = recipes.load(names)
-    decided = decide(snapshot, chosen, pins, policy)
-    if decided.blocked:
-        raise EnvcheckError(f"Nothing to bundle: {decided.blocked[0].says}.")
-    target = Target(python=_minor(snapshot), platform="" if here else _platform(snapshot))
-    progress("resolving")
-    with tempfile.TemporaryDirectory(prefix="envcheck-") as work:
-        found = resolve(Host(), decided.choice, target, Path(work))
-        wheels = bundle.wheels_of(found.lock, Path(work))
-    receipt = Receipt(
-        profiles=tuple(profile.name for profile in chosen),
-        python=target.python,
-        choice=decided.choice,
-        packages=found.packages,
-        lock=found.text,
-        notes=found.notes,
-    )
-    manifest = bundle.Manifest(platform=target.platform, receipt=receipt)
-    size = bundle.write(folder, manifest, wheels, stamp, progress)
-    return Bundled(files=len(wheels), size_bytes=size, platform=target.platform)
-
-
-def _platform(snapshot: Snapshot) -> str:
-    """uv's name of the platform that a snapshot states. Raises InputError where it does not say enough."""
-    facts = wheel_facts(snapshot)
-    if facts.platform in ("linux_x86_64", "linux_aarch64") and facts.glibc:
-        return f"{facts.platform.removeprefix('linux_')}-manylinux_{facts.glibc.replace('.', '_')}"
-    named = {
-        "windows_x86_64": "x86_64-pc-windows-msvc",
-        "macos_arm64": "aarch64-apple-darwin",
-        "macos_x86_64": "x86_64-apple-darwin",
-    }
-    if facts.platform not in named:
-        raise InputError(
-            "The machine's facts do not say for which system to bundle: state os, arch and, on Linux, glibc."
-        )
-    return named[facts.platform]
-
-
-def _current(wanted: Wanted) -> Receipt | None:
+def _kept(wanted: Wanted) -> Receipt | None:
+    """The receipt of what is installed now."""
+    if wanted.python is not None:
+        return read_receipt(open_environment(wanted.python).state)
     if wanted.target is None:
         return None
     layout = Layout(wanted.target)
@@ -203,47 +167,44 @@ def _current(wanted: Wanted) -> Receipt | None:
     return None if number is None else read_receipt(layout.folder(number))
 
 
-def require_fitting_bundle(folder: Path, snapshot: Snapshot) -> None:
-    """Refuse a bundle that was made for another Python or another system, before anything changes."""
-    manifest = bundle.read(folder)
-    if manifest.receipt.python != _minor(snapshot):
-        raise InputError(
-            f"The bundle {folder} is for Python {manifest.receipt.python}, the target has {_minor(snapshot)}: "
-            "make one with --target-facts of this machine."
-        )
-    if manifest.platform and manifest.platform.split("-")[:2] and not _serves_platform(manifest.platform, snapshot):
-        raise InputError(
-            f"The bundle {folder} is for {manifest.platform}, this machine is {_platform(snapshot)}: "
-            "make one with --target-facts of this machine."
-        )
+def _number(wanted: Wanted) -> int | None:
+    """The number of the change in use."""
+    if wanted.target is not None:
+        return Layout(wanted.target).current_number()
+    last = Journal(open_environment(wanted.python or Path()).state / "journal.jsonl").last()
+    return last.generation if last else None
 
 
-def _serves_platform(made_for: str, snapshot: Snapshot) -> bool:
-    """A bundle for an older glibc serves a newer one of the same architecture."""
-    here = _platform(snapshot)
-    if made_for == here:
-        return True
-    there_arch, _, there_libc = made_for.partition("-manylinux_2_")
-    here_arch, _, here_libc = here.partition("-manylinux_2_")
-    return (
-        there_arch == here_arch and there_libc.isdigit() and here_libc.isdigit() and int(there_libc) <= int(here_libc)
-    )
+def _drifted(wanted: Wanted, receipt: Receipt) -> bool:
+    """Whether files are damaged, or somebody has since changed a version that the receipt states."""
+    python = str(wanted.python or Layout(wanted.target or Path()).python)
+    there = installed(Host(target_python=python, level=1, ports=False))
+    return any(there.get(p.name) != p.version for p in receipt.packages) or bool(_damage(python))
 
 
-def _resolved(host: Host, wanted: Wanted, decided: Decided, names: tuple[str, ...], python: str) -> Receipt:
-    with tempfile.TemporaryDirectory(prefix="envcheck-") as work:
-        found = resolve(host, decided.choice, Target(python=python), Path(work), wanted.sources)
-    return Receipt(
+def _free(where: str) -> int | None:
+    space = Host().space(where or ".")
+    return int(space["free"]) if space else None
+
+
+def resolved(
+    host: Host, decided: Decided, names: tuple[str, ...], target: Target, work: Path, sources: Offline = ONLINE
+) -> tuple[Resolved, Receipt]:
+    """The lock for a decision, and the receipt of an environment made from it."""
+    found = resolve(host, decided.choice, target, work, sources)
+    receipt = Receipt(
         profiles=names,
-        python=python,
+        python=target.python,
         choice=decided.choice,
         packages=found.packages,
         lock=found.text,
         notes=found.notes,
     )
+    return found, receipt
 
 
-def _minor(snapshot: Snapshot) -> str:
+def minor(snapshot: Snapshot) -> str:
+    """The target's Python as "3.12". Raises EnvcheckError where it is not known."""
     version = value_of(snapshot.python.version)
     if version is None:
         raise EnvcheckError("The version of the target's Python could not be read: name its interpreter with --python.")
@@ -271,8 +232,6 @@ def _unmet(host: Host, python: str, names: Sequence[str], serves: set[str]) -> l
 
 def _damage(python: str) -> list[str]:
     """Files of installed packages that are not what their RECORD says (existence and size: uv has just hashed them)."""
-    from envcheck.verify import verify
-
     found = verify(Host(target_python=python, level=1, ports=False), hashes=False).damage
     broken = [d for d in found if d.kind not in ("foreign", "no_record")]
     return [f"{d.package}: {d.count} files {d.kind}, for example {d.example}" for d in broken]

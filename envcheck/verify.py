@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from envcheck.host import Host
-from envcheck.probes import _interpreter, _record
+from envcheck.probes import _distributions, _interpreter, _record
 from envcheck.schema.errors import InputError
 
 Inspection = _record.Inspection
@@ -18,3 +18,9 @@ def verify(host: Host, hashes: bool = True) -> Inspection:
     if not folders:
         raise InputError(f"No site-packages folder belongs to {host.target_python}: name an interpreter with --python.")
     return _record.inspect(host, folders, hashes)
+
+
+def installed(host: Host) -> dict[str, str]:
+    """Versions of the target environment's distributions by normalised name, from the names of their metadata."""
+    folders = _interpreter.find(host).folders
+    return {entry.name: entry.version for folder in folders for entry in _distributions.listing(host, folder)[0]}

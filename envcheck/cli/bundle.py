@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from envcheck.cli._machine import snapshot_of
+from envcheck.cli._progress import shown
 
 
 @click.command("bundle")
@@ -33,21 +34,22 @@ def COMMAND(  # noqa: N802
 
     Install them elsewhere with `envcheck install PROFILE --offline --wheelhouse DIR`.
     """
-    from envcheck import api, installing
+    from envcheck import api, bundling
 
     if assume_file and not from_file:
         snapshot = snapshot_of(None, assume_file, None, 1, 2.0, no_ports=True)
     else:
         snapshot = snapshot_of(from_file, None, target_python, 1, 2.0, no_ports=True)
-    made = installing.make_bundle(
-        snapshot,
-        profiles,
-        output,
-        here=not (assume_file or from_file),
-        pins=pins,
-        policy=api.policy_of(policy_file),
-        stamp=datetime.now(UTC).isoformat(timespec="seconds"),
-        progress=lambda line: click.echo(f"… {line}", err=True),
-    )
+    with shown() as progress:
+        made = bundling.make_bundle(
+            snapshot,
+            profiles,
+            output,
+            here=not (assume_file or from_file),
+            pins=pins,
+            policy=api.policy_of(policy_file),
+            stamp=datetime.now(UTC).isoformat(timespec="seconds"),
+            progress=progress,
+        )
     click.echo(f"{made.files} wheels, {made.size_bytes / 1e6:.0f} MB, for {made.platform or 'this machine'}: {output}")
     return 0

@@ -9,8 +9,9 @@ import click
 
 from envcheck.cli._machine import host_of, snapshot_of
 from envcheck.cli._output import deliver
+from envcheck.cli._progress import shown
 from envcheck.schema.errors import InputError
-from envcheck.schema.plan import Plan, Step
+from envcheck.schema.plan import Cost, Plan, Step
 from envcheck.schema.snapshot import Snapshot
 
 
@@ -55,7 +56,7 @@ def COMMAND(  # noqa: N802
     The environment is built beside the current one, verified, and switched to in one step; `envcheck rollback` undoes
     it. What was installed into the target before stays part of it; --only leaves it out.
     """
-    from envcheck import api, installing
+    from envcheck import api, bundling, installing
 
     if not profiles:
         from envcheck.install.profiles import names
@@ -73,17 +74,22 @@ def COMMAND(  # noqa: N802
         only=only,
         upgrade=upgrade,
     )
-    host = host_of(str(target_python) if target_python else None, 1, 2.0, no_ports=True)
-    snapshot = snapshot_of(from_file, assume_file, str(target_python) if target_python else None, 1, 2.0, no_ports=True)
-    policy = api.policy_of(policy_file)
     act = not dry_run and not elsewhere and (yes or (sys.stdin.isatty() and format_name == "console"))
     _refuse_early(wanted, act)
+    interpreter = str(target_python) if target_python else None
+    host = host_of(interpreter, 1, 2.0, no_ports=True)
+    snapshot = snapshot_of(from_file, assume_file, interpreter, 1, 2.0, no_ports=True)
+    policy = api.policy_of(policy_file)
     if wheelhouse is not None:
-        installing.require_fitting_bundle(wheelhouse, snapshot)
-    prepared = installing.prepare(snapshot, wanted, policy, None if elsewhere else host)
+        bundling.require_fitting_bundle(wheelhouse, snapshot)
+    with shown() as progress:
+        if not elsewhere:
+            progress("choosing versions")
+        prepared = installing.prepare(snapshot, wanted, policy, None if elsewhere else host)
     made = prepared.plan
-    if act and prepared.receipt is not None and (yes or _agreed(made, snapshot)):
-        made = installing.execute(host, wanted, prepared, lambda line: click.echo(f"… {line}", err=True))
+    if act and prepared.receipt is not None and (yes or prepared.is_current or _agreed(made, snapshot)):
+        with shown() as progress:
+            made = installing.execute(host, wanted, prepared, progress)
     deliver(_as_json(made) if format_name == "json" else _as_text(made, snapshot))
     return 1 if made.blocked else 0
 
@@ -102,18 +108,26 @@ def _sources(offline: bool, wheelhouse: Path | None) -> installing.Offline:  # t
 
 def _refuse_early(wanted: installing.Wanted, act: bool) -> None:  # type: ignore[name-defined]  # noqa: F821
     """What would make the target unusable is said before anything is resolved, and before anything changes."""
-    from envcheck.install.in_place import open_environment
+    from envcheck.install.in_place import mend, open_environment
     from envcheck.install.layout import open_target
 
     if wanted.python is not None:
-        open_environment(wanted.python)
+        place = open_environment(wanted.python)
+        if act:
+            mend(place, lambda line: click.echo(line, err=True))
     elif act and wanted.target is not None:
         open_target(wanted.target)
 
 
 def _agreed(plan: Plan, snapshot: Snapshot) -> bool:
-    click.echo(_as_text(plan, snapshot), err=True)
-    return click.confirm("Do this?", default=True, err=True)
+    from rich.console import Console
+    from rich.prompt import Confirm
+
+    click.echo(_as_text(plan, snapshot, asking=True), err=True)
+    try:
+        return Confirm.ask("Do this?", default=True, console=Console(stderr=True))
+    except EOFError:
+        return False
 
 
 def _as_json(plan: Plan) -> str:
@@ -124,7 +138,7 @@ def _as_json(plan: Plan) -> str:
     return msgspec.json.format(msgspec.json.encode(fields), indent=2).decode()
 
 
-def _as_text(plan: Plan, snapshot: Snapshot) -> str:
+def _as_text(plan: Plan, snapshot: Snapshot, asking: bool = False) -> str:
     from envcheck.schema.describe import machine_line
 
     decision = plan.decision
@@ -138,12 +152,32 @@ def _as_text(plan: Plan, snapshot: Snapshot) -> str:
     lines += [f"BLOCKED {b.says}" + (f"\n  → {b.remedy.says}" if b.remedy else "") for b in plan.blocked]
     if plan.packages:
         lines += ["", f"{len(plan.packages)} packages: " + ", ".join(f"{p.name} {p.version}" for p in plan.packages)]
+    lines += [_cost_line(plan.cost)] if plan.cost else []
+    lines += [f"warning: {warning}" for warning in plan.warnings]
+    lines += [f"your setting {name}: {value}" for name, value in plan.mirrors.items()]
     lines += ["", *(_step_line(number, step) for number, step in enumerate(plan.steps, 1))]
     if plan.outcome == "done":
-        lines += ["", f"Done: change {plan.generation} in {plan.target} is in use. Undo it with `envcheck rollback`."]
-    elif not plan.blocked:
+        lines += ["", f"Done: change {plan.generation} in {plan.target} is in use. Undo it with `{_undo(plan)}`."]
+    elif not plan.blocked and not asking:
         lines += ["", "Nothing was changed. Add --yes to do it."]
     return "\n".join(lines)
+
+
+def _cost_line(cost: Cost) -> str:
+    """Download, disk and time, with what is not known about them."""
+    some = f" and {cost.unknown_sizes} packages whose size the index does not state" if cost.unknown_sizes else ""
+    size = f"{cost.download_bytes / 1e6:.0f} MB" if cost.download_bytes else "of"
+    free = "" if cost.disk_free_bytes is None else f", {cost.disk_free_bytes / 1e9:.1f} GB free"
+    took = f"; about {cost.seconds} s (at {cost.assumed})" if cost.seconds is not None else ""
+    return f"Download {size}{some.removeprefix(' and') if size == 'of' else some}{free}{took}."
+
+
+def _undo(plan: Plan) -> str:
+    """The command that undoes a plan that was carried out."""
+    import shlex
+
+    option = "--target" if Path(plan.target).is_dir() else "--python"
+    return shlex.join(["envcheck", "rollback", option, plan.target])
 
 
 def _step_line(number: int, step: Step) -> str:

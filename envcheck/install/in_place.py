@@ -6,17 +6,21 @@ an old one), is complete before the first change, and is what both a failed inst
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 from envcheck.host import Host
 from envcheck.install import uv
-from envcheck.install.journal import Entry, Journal, State
-from envcheck.install.layout import STATE, flush_folder
+from envcheck.install.journal import OPEN, Entry, Journal, State
+from envcheck.install.layout import STATE, flush_folder, require_possible
 from envcheck.install.lockfile import exclusive
+from envcheck.install.receipt import NAME as RECEIPT
+from envcheck.install.receipt import Receipt
+from envcheck.install.receipt import write as write_receipt
 from envcheck.install.transaction import ONLINE, WAIT_S, Offline, Progress, Verify, require_sound
 from envcheck.schema.errors import InputError
 
@@ -38,8 +42,12 @@ class InPlace:
 
 
 def open_environment(python: Path) -> InPlace:
-    """The environment of an interpreter; refused up front where a change could not be undone or is not ours to make."""
+    """The environment of an interpreter; refused up front where a change could not be undone or is not ours to make.
+
+    Nothing is written. The interpreter itself may be missing: a killed installation can have left it so.
+    """
     prefix = Path(os.path.abspath(python)).parent.parent  # noqa: PTH100  a venv's python is a link: it must not be followed
+    require_possible(prefix)
     if (prefix / "conda-meta").is_dir():
         raise InputError(
             f"{prefix} is managed by conda: install with conda, or use --target for an environment of its own."
@@ -56,9 +64,23 @@ def open_environment(python: Path) -> InPlace:
         raise InputError(f"{prefix} is an environment of envcheck: use --target {prefix}.")
     if not os.access(prefix, os.W_OK):
         raise InputError(f"{prefix} cannot be written by this user: use --target for an environment of your own.")
-    place = InPlace(prefix)
+    return InPlace(prefix)
+
+
+def mend(place: InPlace, progress: Progress) -> None:
+    """Undo what a dead installation left, before anything asks this environment's interpreter."""
+    journal = Journal(place.state / "journal.jsonl")
+    last = journal.last()
+    if last is not None and last.state in OPEN:
+        with _only_one(place, progress):
+            recover_in_place(place, journal, progress)
+
+
+@contextlib.contextmanager
+def _only_one(place: InPlace, progress: Progress) -> Iterator[None]:
     place.state.mkdir(exist_ok=True)
-    return place
+    with exclusive(place.state / "lock", WAIT_S, progress):
+        yield
 
 
 def install_in_place(
@@ -66,17 +88,17 @@ def install_in_place(
     place: InPlace,
     lock: Path,
     *,
-    profile: str,
+    receipt: Receipt,
     verify: Verify,
     progress: Progress,
     sources: Offline = ONLINE,
 ) -> int:
     """Add the lock's packages to the environment, or leave it as it was; the number of this change is returned."""
-    with exclusive(place.state / "lock", WAIT_S, progress):
+    with _only_one(place, progress):
         journal = Journal(place.state / "journal.jsonl")
         recover_in_place(place, journal, progress)
         number = max((entry.generation for entry in journal.entries()), default=0) + 1
-        note = _notes(journal, number, profile)
+        note = _notes(journal, number, "+".join(receipt.profiles))
         progress("saving the environment as it is")
         save(place)
         note("applying", "")
@@ -88,6 +110,7 @@ def install_in_place(
             )
             progress("verifying the environment")
             require_sound(verify(place.python))
+            write_receipt(place.state, receipt)
             os.sync()
             note("applied", "")
         except BaseException as error:
@@ -100,21 +123,23 @@ def install_in_place(
 
 def rollback_in_place(place: InPlace, progress: Progress) -> int:
     """Undo the last change; its number is returned."""
-    with exclusive(place.state / "lock", WAIT_S, progress):
+    with _only_one(place, progress):
         journal = Journal(place.state / "journal.jsonl")
         recover_in_place(place, journal, progress)
         last = journal.last()
         if last is None or last.state != "applied" or not place.saved.is_dir():
             raise InputError(f"{place.prefix} has no change of envcheck to undo.")
+        note = _notes(journal, last.generation, last.profile)
+        note("restoring", "rollback")
         restore(place)
-        _notes(journal, last.generation, last.profile)("rolled_back", "")
+        note("rolled_back", "")
         return last.generation
 
 
 def recover_in_place(place: InPlace, journal: Journal, progress: Progress) -> None:
     """Where an installation died half-way, put back what was saved."""
     last = journal.last()
-    if last is not None and last.state == "applying":
+    if last is not None and last.state in OPEN:
         progress(f"undoing an interrupted installation (change {last.generation})")
         restore(place)
         _notes(journal, last.generation, last.profile)("restored", "found at the next start")
@@ -125,10 +150,12 @@ def save(place: InPlace) -> None:
     partial = place.state / "saving"
     shutil.rmtree(partial, ignore_errors=True)
     shutil.rmtree(place.saved, ignore_errors=True)
-    partial.mkdir()
+    partial.mkdir(parents=True)
     for name in _MAY_CHANGE:
         if (place.prefix / name).is_dir() and not (place.prefix / name).is_symlink():
             _link_tree(place.prefix / name, partial / name)
+    if (place.state / RECEIPT).is_file():
+        shutil.copy2(place.state / RECEIPT, partial / RECEIPT)
     partial.rename(place.saved)
     flush_folder(place.state)
 
@@ -144,8 +171,17 @@ def restore(place: InPlace) -> None:
         fresh = place.state / f"fresh-{name}"
         shutil.rmtree(fresh, ignore_errors=True)
         _link_tree(kept, fresh)
-        shutil.rmtree(there, ignore_errors=True)
+        # Two renames: a moment without the folder, but never with half of it.
+        gone = place.state / f"gone-{name}"
+        shutil.rmtree(gone, ignore_errors=True)
+        if there.is_dir():
+            there.rename(gone)
         fresh.rename(there)
+        shutil.rmtree(gone, ignore_errors=True)
+    (place.state / RECEIPT).unlink(missing_ok=True)
+    if (place.saved / RECEIPT).is_file():
+        shutil.copy2(place.saved / RECEIPT, place.state / RECEIPT)
+    flush_folder(place.state)
     flush_folder(place.prefix)
 
 

@@ -11,9 +11,10 @@ import msgspec
 from envcheck.schema.facts import Record
 
 State = Literal[
-    "started", "built", "verified", "switched", "applying", "applied", "failed", "abandoned", "rolled_back", "restored"
-]
-OPEN: frozenset[str] = frozenset({"started", "built", "verified", "applying"})
+    "started", "built", "verified", "switched", "failed", "abandoned", "rolled_back",
+    "applying", "applied", "restoring", "restored",
+]  # fmt: skip
+OPEN: frozenset[str] = frozenset({"started", "built", "verified", "applying", "restoring"})
 """States in which a dead installation left work behind."""
 
 

@@ -90,13 +90,23 @@ def flush_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def open_target(root: Path) -> Layout:
-    """The managed environment at `root`, made or continued; one clear sentence where that would harm something else."""
-    layout = Layout(root)
-    if "\n" in str(root) or "\0" in str(root):
+def require_possible(root: Path) -> None:
+    """Refuse a path that no interpreter's scripts can carry, and a system whose links cannot switch in one step."""
+    if any(letter in str(root) for letter in "\n\r\0"):
         raise InputError(
             "The target's path has a line break in it, which interpreters' scripts cannot carry: choose another."
         )
+    if os.name == "nt":
+        raise InputError(
+            "Windows cannot switch an environment in one step without administrator rights: "
+            "run the steps that --dry-run shows yourself, or use WSL2."
+        )
+
+
+def open_target(root: Path) -> Layout:
+    """The managed environment at `root`, made or continued; one clear sentence where that would harm something else."""
+    layout = Layout(root)
+    require_possible(root)
     if root.exists() and not root.is_dir():
         raise InputError(f"{root} is a file: --target names a folder.")
     if root.is_dir() and not layout.state.is_dir() and any(root.iterdir()):
@@ -108,6 +118,8 @@ def open_target(root: Path) -> Layout:
     try:
         layout.state.mkdir(parents=True, exist_ok=True)
         layout.generations.mkdir(exist_ok=True)
+        with (layout.state / "lock").open("ab"):
+            pass  # a read-only file system says so here, before anything is resolved
     except OSError as error:
         raise InputError(f"{root} cannot be written ({error.strerror}): choose another --target.") from None
     return layout

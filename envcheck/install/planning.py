@@ -1,14 +1,22 @@
-"""The steps of a plan, as they will be run, and the ones that only a person may run."""
+"""The steps of a plan, as they will be run, what they take, and the ones that only a person may run."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
+from envcheck.schema.errors import EnvcheckError
 from envcheck.schema.facts import value_of
-from envcheck.schema.plan import Decision, Step
+from envcheck.schema.plan import Cost, Decision, PlannedPackage, Step
 from envcheck.schema.recipe import Choice, Profile
 from envcheck.schema.snapshot import Snapshot
+
+ASSUMED_BYTES_PER_S = 12_500_000
+"""100 Mbit/s, for the estimate only."""
+ASSUMED_START_S = 5
+"""Making, verifying and switching, for the estimate only."""
+SPARE_BYTES = 50_000_000
+"""Room for the interpreter's links, byte code and the journal, asked for even where the index states no size."""
 
 
 class Decided(Protocol):
@@ -28,31 +36,66 @@ def steps_for(decided: Decided, target: str, in_place: bool, serves: tuple[str, 
         says="Choose exact versions with hashes: " + ", ".join(decided.choice.requirements),
         done_when="a lock with a hash for every file exists",
     )
+    hashed = ("--require-hashes", "--only-binary", ":all:")
     if in_place:
         yield Step(
-            argv=("uv", "pip", "install", "--python", target, "--require-hashes", "--no-deps", "-r", "LOCK"),
+            argv=("uv", "pip", "install", "--python", target, *hashed, "--no-deps", "-r", "LOCK"),
             says="Save the environment, then add the packages; it is put back if anything fails",
             serves=serves,
-            done_when="every file agrees with its RECORD and every package imports",
+            done_when=_sound(decided),
         )
         return
     folder = f"{target or 'TARGET'}/generations/NEW"
     yield Step(
         argv=("uv", "venv", "--relocatable", folder),
         says="Make a new generation beside the current one",
-        done_when="the new environment's interpreter starts",
+        done_when=f"{folder}/bin/python starts",
     )
     yield Step(
-        argv=("uv", "pip", "sync", "--python", f"{folder}/bin/python", "--require-hashes", "LOCK"),
+        argv=("uv", "pip", "sync", "--python", f"{folder}/bin/python", *hashed, "LOCK"),
         says="Fetch the wheels, compare their hashes, link them into the new generation",
         serves=serves,
-        done_when="every file agrees with its RECORD and every package imports",
+        done_when=_sound(decided),
     )
     yield Step(
         argv=("ln", "-sfn", folder, f"{target or 'TARGET'}/current"),
         says="Switch to the new generation in one rename; the old one is kept for `envcheck rollback`",
         done_when="`current` points to the new generation",
     )
+
+
+def _sound(decided: Decided) -> str:
+    """How the packages are seen to be there, in the order in which it is looked."""
+    seen = ["every file agrees with its RECORD", "`uv pip check` finds nothing"]
+    if decided.choice.imports:
+        seen.append("these import: " + ", ".join(decided.choice.imports))
+    if decided.choice.torch_backend:
+        seen.append(f"torch says it is a {decided.choice.torch_backend} build and multiplies on every GPU it shows")
+    return "; ".join(seen)
+
+
+def cost_of(packages: Sequence[PlannedPackage], free_bytes: int | None) -> Cost:
+    """Download, disk and time, from the sizes that the index states."""
+    sizes = [package.size_bytes for package in packages]
+    known = sum(size for size in sizes if size is not None)
+    unknown = sizes.count(None)
+    return Cost(
+        download_bytes=known,
+        unknown_sizes=unknown,
+        disk_needed_bytes=2 * known + SPARE_BYTES,
+        disk_free_bytes=free_bytes,
+        seconds=None if unknown else ASSUMED_START_S + known // ASSUMED_BYTES_PER_S,
+        assumed="" if unknown else f"{ASSUMED_BYTES_PER_S * 8 // 1_000_000} Mbit/s and nothing in the cache",
+    )
+
+
+def require_room(cost: Cost, target: str) -> None:
+    """Refuse up front where the disk cannot hold the wheels and the new generation beside the old one."""
+    if cost.disk_free_bytes is not None and cost.disk_free_bytes < cost.disk_needed_bytes:
+        raise EnvcheckError(
+            f"{target} has {cost.disk_free_bytes / 1e6:.0f} MB free and needs {cost.disk_needed_bytes / 1e6:.0f} MB "
+            "(twice the wheels): make room, for example with `envcheck gc`, or choose another --target."
+        )
 
 
 def manual_steps(profiles: Sequence[Profile], snapshot: Snapshot) -> Iterable[Step]:
@@ -65,7 +108,7 @@ def manual_steps(profiles: Sequence[Profile], snapshot: Snapshot) -> Iterable[St
             for command in manual.commands:
                 yield Step(
                     argv=tuple(command.split()),
-                    says=manual.says,
+                    says=manual.says + (f" Risk: {manual.risk}." if manual.risk else ""),
                     needs_root=manual.needs_root,
                     manual=True,
                     done_when="you have run it yourself",

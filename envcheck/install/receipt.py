@@ -10,7 +10,8 @@ from envcheck.schema.facts import Record
 from envcheck.schema.plan import PlannedPackage
 from envcheck.schema.recipe import Choice
 
-_NAME = ".envcheck-receipt.json"
+NAME = ".envcheck-receipt.json"
+"""File name of a receipt, inside a generation or inside the state folder of an environment changed in place."""
 
 
 class Receipt(Record, omit_defaults=False):
@@ -27,12 +28,12 @@ class Receipt(Record, omit_defaults=False):
 
 def write(folder: Path, receipt: Receipt) -> None:
     """Leave the receipt in a generation that is being built."""
-    (folder / _NAME).write_bytes(msgspec.json.encode(receipt))
+    (folder / NAME).write_bytes(msgspec.json.encode(receipt))
 
 
 def read(folder: Path) -> Receipt | None:
     """The receipt of a generation; None where there is none that can be read."""
     try:
-        return msgspec.json.decode((folder / _NAME).read_bytes(), type=Receipt)
+        return msgspec.json.decode((folder / NAME).read_bytes(), type=Receipt)
     except (OSError, msgspec.DecodeError, msgspec.ValidationError):
         return None

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+import threading
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,9 @@ from envcheck.schema.facts import Record
 from envcheck.schema.plan import PlannedPackage
 from envcheck.schema.recipe import Choice
 
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+BEHIND_MINORS = 2
+"""A package that a constraint pushed back by more than this many minor releases is worth a word."""
 _HASHED = re.compile(r"^(?P<name>[A-Za-z0-9._-]+)==(?P<version>\S+)\s+--hash=(?P<hash>sha256:[0-9a-f]{64})$")
 
 
@@ -34,6 +39,8 @@ class Resolved(Record):
     packages: tuple[PlannedPackage, ...]
     lock: dict[str, Any] = msgspec.field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    """Packages that are far behind the newest that this Python could have."""
 
 
 def resolve(host: Host, choice: Choice, target: Target, work: Path, sources: Sequence[str] = ()) -> Resolved:
@@ -45,17 +52,25 @@ def resolve(host: Host, choice: Choice, target: Target, work: Path, sources: Seq
     wanted = work / "requirements.in"
     wanted.write_text("".join(line + "\n" for line in choice.requirements), encoding="utf-8")
     notes: list[str] = []
+    newest: list[dict[str, Any]] = []
+    asking = threading.Thread(target=lambda: newest.extend(_newest(host, choice, target, work)), daemon=True)
+    if not sources:
+        asking.start()
+    # Where another index may have the same build, the wait for this one is short.
+    env = uv.IMPATIENT if choice.torch_elsewhere and not sources else None
     try:
         # A wheelhouse has no index per variant: what lies in it is taken, and must be the build decided on.
-        lock = _compile(host, wanted, target, work, sources, None if sources else choice.torch_backend)
+        lock = _compile(host, wanted, target, work, sources, None if sources else choice.torch_backend, env)
     except EnvcheckError as error:
         if choice.torch_backend is None or sources or not _unreachable(str(error)):
             raise
-        lock = _compile_elsewhere(host, choice, target, work, error)
-        torch = next(row["version"] for row in lock["packages"] if row["name"] == "torch")
-        notes.append(
-            f"the index of torch {choice.torch_backend} builds could not be reached: torch {torch} was within reach"
-        )
+        found = _compile_elsewhere(host, choice, target, work)
+        lock = found or _patiently(host, choice, target, work, wanted)
+        if found:
+            torch = next(row["version"] for row in lock["packages"] if row["name"] == "torch")
+            notes.append(
+                f"the index of torch {choice.torch_backend} builds could not be reached: torch {torch} was within reach"
+            )
     if choice.without_dependencies:
         bare = work / "without-dependencies.in"
         bare.write_text("".join(line + "\n" for line in choice.without_dependencies), encoding="utf-8")
@@ -65,10 +80,50 @@ def resolve(host: Host, choice: Choice, target: Target, work: Path, sources: Seq
     packages = [_package(row) for row in lock.get("packages", [])]
     lines = sorted(f"{p.name}=={p.version} " + " ".join(f"--hash={h}" for h in p.hash.split()) for p in packages)
     shown = tuple(msgspec.structs.replace(p, hash=p.hash.split()[0]) for p in packages)
-    return Resolved(text="\n".join(lines) + "\n", packages=shown, lock=lock, notes=tuple(notes))
+    if not sources:
+        asking.join()
+    warnings = tuple(behind(lock.get("packages", []), newest))
+    return Resolved(text="\n".join(lines) + "\n", packages=shown, lock=lock, notes=tuple(notes), warnings=warnings)
 
 
-def _compile_elsewhere(host: Host, choice: Choice, target: Target, work: Path, error: EnvcheckError) -> dict[str, Any]:
+def _newest(host: Host, choice: Choice, target: Target, work: Path) -> list[dict[str, Any]]:
+    """The newest wheels of the packages asked for, each by itself; empty where the index does not answer."""
+    names = [match.group() for line in choice.requirements if (match := _NAME.match(line))]
+    folder = work / "newest"
+    folder.mkdir(exist_ok=True)
+    found: list[dict[str, Any]] = []
+    wanted = folder / "newest.in"
+    wanted.write_text("".join(f"{name}\n" for name in names if name != "torch"), encoding="utf-8")
+    with contextlib.suppress(EnvcheckError):  # then there is nothing to compare with; the resolution itself speaks
+        found = _compile(host, wanted, target, folder, ("--no-deps",), None, uv.IMPATIENT).get("packages", [])
+    return found
+
+
+def behind(chosen: Sequence[dict[str, Any]], newest: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """A warning for each package more than two minor releases, or a year, older than the newest for this Python."""
+    have = {row["name"]: row for row in chosen}
+    for new in newest:
+        old = have.get(new["name"])
+        if old is None or old["version"] == new["version"]:
+            continue
+        before, after = _release(old["version"]), _release(new["version"])
+        years = _year(new) - _year(old)
+        if before[0] != after[0] or after[1] - before[1] > BEHIND_MINORS or years > 1:
+            yield f"{old['name']} {old['version']} is chosen because of a constraint, the newest is {new['version']}"
+
+
+def _release(version: str) -> tuple[int, int]:
+    numbers = [int(part) for part in re.findall(r"\d+", version.partition("+")[0])[:2]]
+    return (numbers[0] if numbers else 0, numbers[1] if len(numbers) > 1 else 0)
+
+
+def _year(row: dict[str, Any]) -> float:
+    """When a release was uploaded, in years; 0 where the index does not say."""
+    times = [file["upload-time"] for file in row.get("wheels", []) if "upload-time" in file]
+    return min(times).timestamp() / (365.25 * 86_400) if times else 0.0
+
+
+def _compile_elsewhere(host: Host, choice: Choice, target: Target, work: Path) -> dict[str, Any] | None:
     """The newest build of the same variant that the reachable indexes have. Its label must agree: the package index
     strips labels from its own builds, so an unlabelled torch of the same version may be any build."""
     for version in choice.torch_elsewhere:
@@ -79,15 +134,29 @@ def _compile_elsewhere(host: Host, choice: Choice, target: Target, work: Path, e
             return _compile(host, wanted, target, work, (), None)
         except EnvcheckError:
             continue
-    tried = ", ".join(choice.torch_elsewhere) or choice.torch_backend
-    raise EnvcheckError(
-        f"The index of torch {choice.torch_backend} builds cannot be reached, and no other index has {tried}: "
-        f"give --wheelhouse, or a mirror in UV_DEFAULT_INDEX. ({error})"
-    )
+    return None
+
+
+def _patiently(host: Host, choice: Choice, target: Target, work: Path, wanted: Path) -> dict[str, Any]:
+    """The variant's index once more, with uv's own patience: there was no other way."""
+    try:
+        return _compile(host, wanted, target, work, (), choice.torch_backend)
+    except EnvcheckError as error:
+        tried = ", ".join(choice.torch_elsewhere) or choice.torch_backend
+        raise EnvcheckError(
+            f"The index of torch {choice.torch_backend} builds cannot be reached, and no other index has {tried}: "
+            f"give --wheelhouse, or a mirror in UV_DEFAULT_INDEX. ({error})"
+        ) from None
 
 
 def _compile(
-    host: Host, wanted: Path, target: Target, work: Path, sources: Sequence[str], torch_backend: str | None
+    host: Host,
+    wanted: Path,
+    target: Target,
+    work: Path,
+    sources: Sequence[str],
+    torch_backend: str | None,
+    env: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     lock = work / "pylock.toml"
     lock.unlink(missing_ok=True)
@@ -105,7 +174,8 @@ def _compile(
     if torch_backend:
         arguments += ["--torch-backend", torch_backend]
     output = ("--format", "pylock.toml", "--output-file", str(lock))
-    uv.call(host, "pip", "compile", *arguments, *sources, *output, str(wanted), failed="No set of versions agrees")
+    failed = "No set of versions agrees"
+    uv.call(host, "pip", "compile", *arguments, *sources, *output, str(wanted), failed=failed, env=env)
     return tomllib.loads(lock.read_text(encoding="utf-8"))
 
 

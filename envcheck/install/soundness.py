@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
 import msgspec
@@ -13,14 +14,30 @@ from envcheck.install import uv
 from envcheck.schema.plan import Decision
 from envcheck.schema.recipe import Choice
 
-IMPORT_LIMIT_S = 180.0
+IMPORT_LIMIT_S = 300.0
 # Runs in the new environment, with -I: no user site, no PYTHON* variables. Only names from our own profiles reach it.
-_IMPORT = "import importlib, sys\nfor name in sys.argv[1:]:\n    importlib.import_module(name)\n"
-_TORCH = (
-    "import json, torch\n"
-    "print(json.dumps({'version': torch.__version__, 'cuda': torch.version.cuda, 'hip': torch.version.hip,"
-    " 'available': torch.cuda.is_available()}))\n"
+_IMPORT = (
+    "import importlib, sys\n"
+    "for name in sys.argv[1:]:\n"
+    "    try:\n        importlib.import_module(name)\n"
+    "    except BaseException as error:\n        sys.exit(f'{name}: {type(error).__name__}: {error}')\n"
 )
+# A small product on every device that torch shows. A device without memory to spare proves nothing either way.
+_TORCH = """
+import json, torch
+def product(number):
+    try:
+        ones = torch.ones(16, 16, device=f"cuda:{number}")
+        total = float((ones @ ones).sum().item())
+        return "" if total == 4096.0 else f"the product of ones summed to {total}, not 4096"
+    except torch.cuda.OutOfMemoryError:
+        return ""
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"[:300]
+count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+print(json.dumps({"version": torch.__version__, "cuda": torch.version.cuda, "hip": torch.version.hip,
+    "xpu": hasattr(torch, "xpu") and torch.xpu._is_compiled(), "devices": [product(n) for n in range(count)]}))
+"""
 
 
 class Decided(Protocol):
@@ -34,33 +51,54 @@ class _Torch(msgspec.Struct):
     version: str
     cuda: str | None
     hip: str | None
-    available: bool
+    xpu: bool
+    devices: tuple[str, ...]
+    """What went wrong with a small product on each device; empty where it came out right."""
 
 
-def unsound(host: Host, python: str, decided: Decided, progress: Callable[[str], None]) -> list[str]:
-    """What is wrong with the environment of `python`; empty when nothing is."""
+def unsound(
+    host: Host,
+    python: str,
+    decided: Decided,
+    progress: Callable[[str], None],
+    others: Sequence[Callable[[], list[str]]] = (),
+) -> list[str]:
+    """What is wrong with the environment of `python`; empty when nothing is.
+
+    Asks several things at once: most of the time goes into imports, which leave the other processors idle. `others`
+    are questions of the caller that may run beside them.
+    """
     clean = uv.scrubbed(host)
-    wrong = _disagreements(host, python, decided.choice)
-    if not wrong and decided.choice.imports:
-        progress("importing " + ", ".join(decided.choice.imports))
-        done = clean.run([python, "-I", "-c", _IMPORT, *decided.choice.imports], timeout=IMPORT_LIMIT_S)
-        if not done.ok:
-            words = done.err.strip().splitlines()[-1:] or [done.failure or f"exit code {done.code}"]
-            wrong.append(f"the packages do not import: {words[0][:300]}")
-    if not wrong and decided.choice.torch_backend is not None:
-        wrong += _wrong_torch(clean, python, decided.decision)
-    return wrong
+    questions = [lambda: _disagreements(clean, python, decided.choice), *others]
+    if decided.choice.imports:
+        progress("verifying, and importing " + ", ".join(decided.choice.imports))
+        questions.insert(0, lambda: _imports(clean, python, decided.choice.imports))
+    if decided.choice.torch_backend is not None:
+        questions.insert(1, lambda: _wrong_torch(clean, python, decided.decision))
+    with ThreadPoolExecutor(len(questions)) as pool:
+        answers = [pool.submit(question) for question in questions]
+        return [line for answer in answers for line in answer.result()]
 
 
-def _disagreements(host: Host, python: str, choice: Choice) -> list[str]:
+def _imports(clean: Host, python: str, names: Sequence[str]) -> list[str]:
+    done = clean.run([python, "-I", "-c", _IMPORT, *names], timeout=IMPORT_LIMIT_S)
+    if done.ok:
+        return []
+    words = done.err.strip().splitlines()[-1:] or [done.failure or f"exit code {done.code}"]
+    return [f"a package does not import: {words[0][:300]}"]
+
+
+def _disagreements(clean: Host, python: str, choice: Choice) -> list[str]:
     """What `uv pip check` says, less the missing requirements of packages installed without them on purpose."""
-    done = uv.scrubbed(host).run([uv.program(host), "pip", "check", "--python", python], timeout=IMPORT_LIMIT_S)
+    done = clean.run([uv.program(clean), "pip", "check", "--python", python], timeout=IMPORT_LIMIT_S)
     if done.ok:
         return []
     bare = {line.partition("==")[0] for line in choice.without_dependencies}
-    said = re.findall(r"^The package `([\w.-]+)`.*$", done.err, flags=re.MULTILINE)
-    lines = re.findall(r"^The package `[\w.-]+`.*$", done.err, flags=re.MULTILINE)
-    return [line for name, line in zip(said, lines, strict=True) if name not in bare]
+    said = re.findall(r"^(The package `([\w.-]+)`.*)$", done.err, flags=re.MULTILINE)
+    if not said:
+        words = (done.err or done.failure).strip().splitlines()[-1:] or [f"exit code {done.code}"]
+        return [f"`uv pip check` failed: {words[0][:300]}"]
+    return [line for line, name in said if name not in bare]
 
 
 def _wrong_torch(clean: Host, python: str, decision: Decision) -> list[str]:
@@ -71,10 +109,17 @@ def _wrong_torch(clean: Host, python: str, decision: Decision) -> list[str]:
     except msgspec.DecodeError:
         return [f"torch did not say what it is: {(done.err or done.failure).strip()[-300:]}"]
     wanted = decision.accelerator or "cpu"
-    cuda = "cu" + found.cuda.replace(".", "") if found.cuda else None
-    have = cuda or ("rocm" if found.hip else "cpu")
-    if wanted.startswith(("cu", "rocm")) and not wanted.startswith(have):
+    have = _built_for(found)
+    # A ROCm build names its HIP version, whose number is not that of the index; the kind must agree.
+    if wanted != have and not (have == "rocm" and wanted.startswith("rocm")):
         return [f"torch {found.version} is a {have} build, {wanted} was planned"]
-    if wanted == "cpu" and have != "cpu":
-        return [f"torch {found.version} is a {have} build, a CPU build was planned"]
-    return []
+    hidden = any(name in clean.env for name in ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES"))
+    if have.startswith(("cu", "rocm")) and not found.devices and not hidden:
+        return [f"torch {found.version} shows no GPU, although one was found and {wanted} was planned for it"]
+    return [f"a product on GPU {number} failed: {words}" for number, words in enumerate(found.devices) if words]
+
+
+def _built_for(found: _Torch) -> str:
+    if found.cuda:
+        return "cu" + found.cuda.replace(".", "")
+    return "rocm" if found.hip else "xpu" if found.xpu else "cpu"

@@ -157,8 +157,7 @@ def rollback(layout: Layout, to: int | None, progress: Progress) -> int:
         current, numbers = layout.current_number(), layout.numbers()
         if current is None:
             raise InputError(f"{layout.root} has no generation to roll back from: nothing was installed there yet.")
-        older = [number for number in numbers if number < current]
-        wanted = to if to is not None else (older[-1] if older else None)
+        wanted = to if to is not None else _before(current, numbers, journal)
         if wanted is None:
             raise InputError(
                 f"Generation {current} is the oldest one kept in {layout.root}: there is nothing before it."
@@ -170,6 +169,15 @@ def rollback(layout: Layout, to: int | None, progress: Progress) -> int:
         at = datetime.now(UTC).isoformat(timespec="seconds")
         journal.append(Entry(state="rolled_back", generation=wanted, previous=current, at=at))
         return wanted
+
+
+def _before(current: int, numbers: Sequence[int], journal: Journal) -> int | None:
+    """What was in use before the current generation was installed, else the newest older one that is kept."""
+    made = [e.previous for e in journal.entries() if e.state == "switched" and e.generation == current]
+    if made and made[-1] in numbers:
+        return made[-1]
+    older = [number for number in numbers if number < current]
+    return older[-1] if older else None
 
 
 def gc(layout: Layout, keep: int) -> list[int]:

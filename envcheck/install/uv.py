@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from envcheck.host import Completed, Host
@@ -29,17 +30,14 @@ _DEFEATS_A_PLAN = (
     "VIRTUAL_ENV",
     "CONDA_PREFIX",
 )
-MIRRORS = (
-    "UV_DEFAULT_INDEX",
-    "UV_INDEX_URL",
-    "UV_INDEX",
-    "UV_EXTRA_INDEX_URL",
-    "UV_FIND_LINKS",
-    "PIP_INDEX_URL",
-    "PIP_EXTRA_INDEX_URL",
-    "PIP_FIND_LINKS",
-)
+MIRRORS = ("UV_DEFAULT_INDEX", "UV_INDEX_URL", "UV_INDEX", "UV_EXTRA_INDEX_URL", "UV_FIND_LINKS", "UV_CONFIG_FILE")
 """The user's own mirrors: honoured and reported, because behind a company wall nothing else is reachable."""
+_FROM_PIP = {"index-url": "UV_DEFAULT_INDEX", "find-links": "UV_FIND_LINKS"}
+"""pip's settings that name a mirror, and uv's names of them (uv reads nothing of pip)."""
+_LEFT_ASIDE = "extra-index-url"
+"""pip mixes an extra index with the first; that lets a stranger's package win, so only uv's own setting is used."""
+IMPATIENT = {"UV_HTTP_RETRIES": "1", "UV_HTTP_CONNECT_TIMEOUT": "5"}
+"""For a question that has a second answer elsewhere: an index behind a wall should cost seconds, not a minute."""
 
 
 def program(host: Host) -> str:
@@ -58,28 +56,74 @@ def program(host: Host) -> str:
 def scrubbed(host: Host) -> Host:
     """The host without the variables that would silently install something else, or somewhere else."""
     kept = {k: v for k, v in host.env.items() if k not in _DEFEATS_A_PLAN}
-    # pip's find-links is how some machines provide torch's CPU build; uv has its own name for it.
-    if "PIP_FIND_LINKS" in kept and "UV_FIND_LINKS" not in kept:
-        kept["UV_FIND_LINKS"] = kept["PIP_FIND_LINKS"]
-    kept.update(UV_NO_PROGRESS="1", UV_NO_CONFIG=kept.get("UV_NO_CONFIG", ""), NO_COLOR="1")
-    if not kept["UV_NO_CONFIG"]:
-        del kept["UV_NO_CONFIG"]
+    said = _said_to_pip(host)
+    for theirs, ours in _FROM_PIP.items():
+        if theirs in said and ours not in kept and not (ours == "UV_DEFAULT_INDEX" and "UV_INDEX_URL" in kept):
+            # pip separates several places by spaces, uv by commas.
+            kept[ours] = ",".join(said[theirs][1].split())
+    kept.update(UV_NO_PROGRESS="1", NO_COLOR="1")
     return Host(root=host.root, env=kept, limit_s=LONG_S, level=host.level, ports=host.ports)
 
 
 def mirrors(host: Host) -> dict[str, str]:
     """Index settings of the user that apply to this installation, without credentials."""
-    return {name: _without_credentials(host.env[name]) for name in MIRRORS if host.env.get(name)}
+    found = {name: _without_credentials(host.env[name]) for name in MIRRORS if host.env.get(name)}
+    for name, (origin, value) in _said_to_pip(host).items():
+        ours = _FROM_PIP.get(name)
+        if ours is None:
+            found[origin] = f"{_without_credentials(value)} (left aside: set UV_INDEX to use it)"
+        elif ours not in found:
+            found[origin] = _without_credentials(value)
+    for path in _configurations(host, "uv/uv.toml"):
+        found[path.replace(host.env.get("HOME") or "\0", "~")] = "read by uv"
+    return found
 
 
-def _without_credentials(url: str) -> str:
+def _said_to_pip(host: Host) -> dict[str, tuple[str, str]]:
+    """Where pip is told to look: setting to (variable or file that says it, value). Variables go first, as in pip."""
+    import configparser
+
+    found: dict[str, tuple[str, str]] = {}
+    for path in _configurations(host, "pip/pip.conf", "pip.conf"):
+        parser = configparser.RawConfigParser()
+        try:
+            parser.read_string(host.read(path) or "")
+        except configparser.Error:
+            continue  # pip itself stops there and says so
+        shown = path.replace(host.env.get("HOME") or "\0", "~")
+        for name in (*_FROM_PIP, _LEFT_ASIDE):
+            for section in ("global", "install"):
+                if value := parser.get(section, name, fallback="").strip():
+                    found[name] = (f"{name} in {shown}", " ".join(value.split()))
+    for name in (*_FROM_PIP, _LEFT_ASIDE):
+        variable = "PIP_" + name.upper().replace("-", "_")
+        if value := host.env.get(variable, "").strip():
+            found[name] = (variable, value)
+    return found
+
+
+def _configurations(host: Host, *names: str) -> list[str]:
+    """Configuration files of the system and of the user that exist, the stronger one last."""
+    home = host.env.get("HOME", "")
+    folders = ("/etc", host.env.get("XDG_CONFIG_HOME") or (f"{home}/.config" if home else ""))
+    return [path for folder in folders if folder for name in names if host.exists(path := f"{folder}/{name}")]
+
+
+def _without_credentials(value: str) -> str:
+    return " ".join(_bare(url) for url in value.split())
+
+
+def _bare(url: str) -> str:
     scheme, separator, rest = url.partition("://")
-    return scheme + separator + rest.rpartition("@")[2] if separator and "@" in rest.split("/")[0] else url
+    place, slash, path = rest.partition("/")
+    return scheme + separator + place.rpartition("@")[2] + slash + path if separator else url
 
 
-def call(host: Host, *arguments: str, failed: str) -> Completed:
-    """Run uv; where it fails, one sentence with the last lines of what it said."""
-    done = scrubbed(host).run([program(host), *arguments], timeout=LONG_S)
+def call(host: Host, *arguments: str, failed: str, env: Mapping[str, str] | None = None) -> Completed:
+    """Run uv; where it fails, one sentence with the last lines of what it said. `env` adds to the environment."""
+    clean = scrubbed(host)
+    added = {name: value for name, value in (env or {}).items() if name not in clean.env}
+    done = clean.run([program(host), *arguments], timeout=LONG_S, env=added)
     if not done.ok:
         words = " ".join((done.err or done.out or done.failure).split())
         raise EnvcheckError(f"{failed}: {words[-600:]}")

@@ -54,6 +54,22 @@ class Blocked(Record):
     remedy: Remedy | None = None
 
 
+class Cost(Record, omit_defaults=False):
+    """What carrying a plan out takes, as far as the index states sizes."""
+
+    download_bytes: int
+    """Sum of the wheels whose size the index states, in bytes."""
+    unknown_sizes: int
+    """Packages whose size it does not state; `download_bytes` is then a lower bound."""
+    disk_needed_bytes: int
+    """Free space asked for before anything starts: wheels in the cache, and unpacked beside the old generation."""
+    disk_free_bytes: int | None = None
+    seconds: int | None = None
+    """Estimated duration; None where sizes are missing."""
+    assumed: str = ""
+    """What the estimate rests on."""
+
+
 class Plan(Record, omit_defaults=False):
     """Everything `install` would do for one set of profiles."""
 
@@ -63,5 +79,10 @@ class Plan(Record, omit_defaults=False):
     steps: tuple[Step, ...] = ()
     packages: tuple[PlannedPackage, ...] = ()
     blocked: tuple[Blocked, ...] = ()
+    warnings: tuple[str, ...] = ()
+    """Packages that a constraint pushed far back."""
+    mirrors: dict[str, str] = {}  # noqa: RUF012  a frozen record; msgspec copies empty defaults
+    """The user's own index settings that apply, or are left aside, without credentials."""
+    cost: Cost | None = None
     generation: int | None = None
     outcome: str = "planned"

@@ -11,6 +11,8 @@ class ManualStep(Record):
     says: str
     commands: tuple[str, ...] = ()
     needs_root: bool = False
+    risk: str = ""
+    """What it may break or replace."""
     os: tuple[str, ...] = ()
     """Operating systems it is for; empty for all."""
 

@@ -52,7 +52,7 @@ def state(place: InPlace) -> dict[str, str]:
 
 def put(world: World, place: InPlace, quiet: Progress, wrong: tuple[str, ...] = ()) -> int:
     return install_in_place(
-        world.host, place, world.lock(NEW), profile="test", verify=lambda python: wrong, progress=quiet,
+        world.host, place, world.lock(NEW), receipt=world.receipt(NEW), verify=lambda python: wrong, progress=quiet,
         sources=world.sources,
     )  # fmt: skip
 
