@@ -61,3 +61,21 @@ def weights_mib(case: Case) -> int | None:
     if kind in ("gguf", "exl2", "hqq", "torchao"):
         return None
     return int(billions * 1e9 * per_parameter / 2**20)
+
+
+def memory_share(case: Case) -> float | None:
+    """Weights over the memory of the GPUs used, for the engines that keep all weights on them; None where unknown."""
+    weights, used = weights_mib(case), used_mib(case)
+    return weights / used if weights and used else None
+
+
+def used_mib(case: Case) -> int | None:
+    """Memory of the GPUs that the parallel sizes use; None where it is not known or spread over several nodes."""
+    memory = sorted((d.memory_mib for d in case.nvidia or case.amd if d.memory_mib), reverse=True)
+    size, stages = case.option("tensor_parallel_size") or "1", case.option("pipeline_parallel_size") or "1"
+    if case.backend not in ("vllm", "sglang", "tensorrt-llm") or not (size.isdigit() and stages.isdigit()):
+        return None
+    wanted = max(1, int(size) * int(stages))
+    several_nodes = (case.option("nnodes") or "1") != "1" or wanted > len(memory)
+    offload = case.option("cpu_offload_gb") is not None
+    return None if several_nodes or offload or not memory else sum(memory[:wanted])

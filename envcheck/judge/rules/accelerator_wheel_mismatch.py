@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from envcheck.judge.rule import Case, Rule, quoted, spoken
 from envcheck.judge.rules._common import finding
-from envcheck.judge.rules._matrix import installed, unreleased
+from envcheck.judge.rules._matrix import installed, release_of, unreleased
 from envcheck.judge.stack import cuda_of_tag
 from envcheck.judge.version import dotted
 from envcheck.schema.facts import value_of
@@ -41,6 +41,7 @@ def judge(case: Case) -> Iterator[Finding]:
     """Signs, then the CUDA tag of every extension against torch's, then CUDA builds on AMD machines."""
     yield from spoken(case, CAUSE)
     yield from _tags(case)
+    yield from _default_wheel(case)
     yield from _vendor(case)
     yield from _runtimes(case)
     yield from proved(case)
@@ -68,6 +69,25 @@ def _tags(case: Case) -> Iterator[Finding]:
 
 
 _MAJOR_ONLY = 4
+
+
+def _default_wheel(case: Case) -> Iterator[Finding]:
+    """vLLM's wheel on the Python Package Index is made for one CUDA major; torch's tag says another."""
+    row, have = release_of(case, "vllm"), installed(case, "vllm")
+    made_for = cuda_of_tag(row.variant) if row else None
+    torch = case.torch
+    if (
+        made_for
+        and have
+        and "+" not in have
+        and torch.cuda
+        and torch.accelerator == "cuda"
+        and made_for[0] != torch.cuda[0]
+    ):
+        says = (
+            f"The default wheel of vLLM {have} is made for CUDA {made_for[0]}, torch for CUDA {dotted(torch.cuda[:2])}."
+        )
+        yield finding(CAUSE, "warning", says, case.package_quote("vllm"), case.quote("torch", torch.fact))
 
 
 def _vendor(case: Case) -> Iterator[Finding]:

@@ -32,6 +32,14 @@ def judge(case: Case) -> Iterator[Finding]:
     nvcc = version(value_of(fact))
     if nvcc is None:
         return
+    torch = case.torch
+    if torch.cuda and torch.accelerator == "cuda" and nvcc[0] != torch.cuda[0] and case.backend in ("vllm", "sglang"):
+        says = (
+            f"nvcc is {dotted(nvcc)} and torch is made for CUDA {dotted(torch.cuda[:2])}: no extension can be compiled."
+        )
+        yield finding(
+            CAUSE, "warning", says, case.quote("nvcc", fact), case.quote("torch", torch.fact), confidence="possible"
+        )
     for device in case.nvidia:
         needed = next(
             (

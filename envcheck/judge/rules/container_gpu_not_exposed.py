@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from envcheck.judge.rule import Case, Rule, spoken
 from envcheck.judge.rules._common import finding
-from envcheck.schema.facts import Absent, Known
+from envcheck.schema.facts import Absent, Known, TextFact
 from envcheck.schema.verdict import Finding
 
 CAUSE = "container_gpu_not_exposed"
@@ -25,6 +25,23 @@ def judge(case: Case) -> Iterator[Finding]:
             case.quote("runtimes", containers.nvidia_container_toolkit),
             confidence="likely",
         )
+    yield from _inside(case)
+
+
+def _inside(case: Case) -> Iterator[Finding]:
+    """A CUDA build that finds no CUDA in what looks like a container."""
+    torch = case.torch
+    seen = case.devices or isinstance(driver_of(case), Known)
+    contained = isinstance(case.snapshot.os.container, Known) or case.variable("NVIDIA_VISIBLE_DEVICES") is not None
+    if torch.accelerator == "cuda" and torch.available is False and contained and not seen:
+        says = "torch finds no CUDA inside the container, and neither driver nor GPU is seen there."
+        fact = case.snapshot.python.torch.cuda_available
+        yield finding(CAUSE, "warning", says, case.quote("available", fact), confidence="likely")
+
+
+def driver_of(case: Case) -> TextFact:
+    """The kernel driver, as far as it was read."""
+    return case.snapshot.nvidia.driver
 
 
 RULE = Rule(

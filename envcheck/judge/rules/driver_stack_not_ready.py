@@ -34,6 +34,7 @@ def judge(case: Case) -> Iterator[Finding]:
             CAUSE, "blocker", f"cuInit(0) returned {return_code}.", case.quote("cuInit", fact), confidence="certain"
         )
     yield from _works_for_smi_only(case)
+    yield from _nothing_seen(case)
 
 
 def _works_for_smi_only(case: Case) -> Iterator[Finding]:
@@ -48,6 +49,16 @@ def _works_for_smi_only(case: Case) -> Iterator[Finding]:
             case.quote("available", case.snapshot.python.torch.cuda_available),
             confidence="possible",
         )
+
+
+def _nothing_seen(case: Case) -> Iterator[Finding]:
+    """A CUDA build that finds no CUDA, in a report that shows neither driver nor GPU."""
+    torch = case.torch
+    seen = case.devices or isinstance(case.snapshot.nvidia.driver, Known)
+    if torch.accelerator == "cuda" and torch.available is False and not seen:
+        says = "torch is a CUDA build and finds no CUDA; neither a driver nor a GPU is seen from here."
+        fact = case.snapshot.python.torch.cuda_available
+        yield finding(CAUSE, "warning", says, case.quote("available", fact), confidence="possible")
 
 
 RULE = Rule(cause=CAUSE, link="driver", judge=judge, explains=("cpu_only_build", "container_gpu_not_exposed"))

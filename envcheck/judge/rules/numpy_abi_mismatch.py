@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from envcheck.judge.rule import Case, Rule, spoken
 from envcheck.judge.rules._common import at_least, below, finding
+from envcheck.judge.rules._matrix import broken_pins
 from envcheck.judge.version import dotted
 from envcheck.schema.facts import value_of
 from envcheck.schema.verdict import Finding
@@ -16,6 +17,7 @@ CAUSE = "numpy_abi_mismatch"
 def judge(case: Case) -> Iterator[Finding]:
     """Signs, then NumPy 2 under a torch that was compiled for NumPy 1."""
     yield from spoken(case, CAUSE)
+    yield from _pinned(case)
     numpy = case.package("numpy")
     if at_least(numpy, (2, 0)) and below(case.torch.release, (2, 3)):
         yield finding(
@@ -41,6 +43,14 @@ def proved(case: Case) -> Iterator[Finding]:
                 case.package_quote("numpy"),
                 confidence="certain",
             )
+
+
+def _pinned(case: Case) -> Iterator[Finding]:
+    """The installed backend asks for NumPy 1 and NumPy 2 is there."""
+    for pin in broken_pins(case):
+        if pin.name == "numpy":
+            says = f"{pin.owner} asks for numpy {pin.expected}; installed is {pin.have}."
+            yield finding(CAUSE, "warning", says, case.package_quote("numpy"), confidence="possible")
 
 
 RULE = Rule(cause=CAUSE, link="wheel", judge=judge, proved=proved)

@@ -16,6 +16,7 @@ _LINUX_ONLY = ("vllm", "sglang", "tensorrt-llm")
 def judge(case: Case) -> Iterator[Finding]:
     """Signs, then a Linux-only backend on native Windows or macOS."""
     yield from spoken(case, CAUSE)
+    yield from _architecture(case)
     family = value_of(case.snapshot.os.family)
     wsl = value_of(case.snapshot.os.wsl) is True
     if case.backend in _LINUX_ONLY and family in ("windows", "macos") and not wsl:
@@ -28,6 +29,16 @@ def judge(case: Case) -> Iterator[Finding]:
             case.quote("system", case.snapshot.os.family),
             confidence="certain" if not mac else "likely",
         )
+
+
+def _architecture(case: Case) -> Iterator[Finding]:
+    fact = case.snapshot.os.arch
+    arch = value_of(fact)
+    if case.backend in _LINUX_ONLY and arch in ("armv7l", "i686", "ppc64le"):
+        yield finding(CAUSE, "blocker", f"{case.backend} has no build for {arch}.", case.quote("architecture", fact))
+    elif case.backend in _LINUX_ONLY and arch == "aarch64" and case.torch.accelerator == "cpu" and case.nvidia:
+        says = "On this architecture the default wheel of torch before 2.11 is a CPU build."
+        yield finding(CAUSE, "warning", says, case.quote("architecture", fact), case.quote("torch", case.torch.fact))
 
 
 RULE = Rule(

@@ -16,6 +16,7 @@ def judge(case: Case) -> Iterator[Finding]:
     """Signs, then several GPUs that are asked to work together in a virtual machine or across sockets."""
     yield from spoken(case, CAUSE)
     yield from _nccl_log(case)
+    yield from _consumer(case)
     size = case.option("tensor_parallel_size") or "1"
     several = size.isdigit() and int(size) > 1 and len(case.devices) > 1
     hypervisor = case.snapshot.cpu.hypervisor
@@ -29,6 +30,18 @@ def judge(case: Case) -> Iterator[Finding]:
             case.quote("GPU", case.devices[0].fact),
             confidence="possible",
         )
+
+
+def _consumer(case: Case) -> Iterator[Finding]:
+    """GeForce cards from the 40 series on have no direct path between them.
+
+    https://docs.nvidia.com/cuda/cuda-c-programming-guide/index.html#peer-to-peer-memory-access
+    """
+    size = case.option("tensor_parallel_size") or "1"
+    cards = [d for d in case.nvidia if "geforce" in d.name.lower() and (d.capability or ()) >= (8, 9)]
+    if size.isdigit() and int(size) > 1 and len(cards) > 1:
+        says = f"{cards[0].name} cards have no direct path between them."
+        yield finding(CAUSE, "warning", says, case.quote("GPU", cards[0].fact), confidence="possible")
 
 
 def _nccl_log(case: Case) -> Iterator[Finding]:

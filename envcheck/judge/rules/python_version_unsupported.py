@@ -9,6 +9,7 @@ from envcheck.judge.rule import Case, Rule, quoted, spoken
 from envcheck.judge.rules._common import finding
 from envcheck.judge.rules._matrix import installed, release_of, unreleased
 from envcheck.judge.rules._wheels import wheel_files
+from envcheck.judge.tables import torch_release
 from envcheck.judge.version import version
 from envcheck.schema.facts import value_of
 from envcheck.schema.verdict import Finding
@@ -27,6 +28,11 @@ def judge(case: Case) -> Iterator[Finding]:
             made_for = ".".join(wheel.pythons)
             says = f"The wheel {wheel.name} {wheel.version} is made for {made_for}; here it is Python {python}."
             yield finding(CAUSE, "warning", says, quoted(wheel.line), case.quote("Python", fact), confidence="likely")
+    torch = case.torch.label
+    wheels = torch_release(torch) if torch and not unreleased(torch) else None
+    if wheels and python and ".".join(python.split(".")[:2]) not in {minor.rstrip("t") for minor in wheels.python}:
+        says = f"torch {torch} has wheels for Python {', '.join(wheels.python)}; here it is {python}."
+        yield finding(CAUSE, "warning", says, case.quote("Python", fact), case.quote("torch", case.torch.fact))
     for name in ("vllm", "sglang"):
         row, have = release_of(case, name), installed(case, name)
         if not (python and row and have) or unreleased(have) or not row.python:
