@@ -28,9 +28,11 @@ def merge(found: list[Finding]) -> Finding:
     """One finding for a cause: the strongest speaks, the lines of all that are as serious stand behind it."""
     best = min(found, key=_strength)
     evidence = dict.fromkeys(quote for finding in sorted(found, key=_strength) for quote in finding.evidence)
+    # Only what is at least likely may block: a possibility is a warning, whatever a rule or a sign says.
+    severity = "warning" if best.severity == "blocker" and best.confidence == "possible" else best.severity
     return Finding(
         cause=best.cause,
-        severity=best.severity,
+        severity=severity,
         says=best.says,
         evidence=tuple(evidence)[:MAX_EVIDENCE],
         remedy=best.remedy,

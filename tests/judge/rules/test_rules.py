@@ -54,3 +54,10 @@ def test_findings_rest_on_lines_of_the_paste() -> None:
     finding = diagnose(text).findings[0]
     assert [(quote.line, quote.text) for quote in finding.evidence] == [(2, text.split("\n")[1])]
     assert finding.remedy is not None
+
+
+@pytest.mark.parametrize("row", cases())
+def test_only_what_is_likely_blocks(row: dict[str, Any]) -> None:
+    found = diagnose(row["dump"], intent_of(row.get("intent"))).findings
+    assert all(finding.confidence != "possible" for finding in found if finding.severity == "blocker")
+    assert len({finding.cause for finding in found}) == len(found)
