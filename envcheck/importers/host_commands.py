@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from envcheck.importers._draft import Draft, Importer, mib
+from envcheck.importers._draft import Draft, Importer, mib, vendor_of
 from envcheck.schema.paste import Line, Paste
 
 _NVCC = re.compile(r"cuda compilation tools, release (\d{1,2}\.\d{1,2})", re.IGNORECASE)
@@ -28,6 +28,13 @@ _BARE_OS = re.compile(
     re.IGNORECASE,
 )
 _PYTHON = re.compile(r"(?<![\w/])python(?: version)?\s*[:=]?\s*v?(\d\.\d{1,2}(?:\.\d{1,2})?)\b", re.IGNORECASE)
+_CARD = re.compile(
+    r"^[\s>*#`|-]{0,8}(?:my )?(?:gpu|graphics card|graphics|video card|accelerator)s?"
+    r"(?: \d{1,2}| model| name| type)?\s*[:=]\s*`?(?:(\d{1,2})\s?[x\u00d7*]\s?)?"
+    r"((?:nvidia|geforce|tesla|quadro|rtx|gtx|titan|amd|radeon|rx|instinct|mi\d{2,3}"
+    r"|[abhlvpt]\d{1,3}0{0,2}\b|gb\d|intel arc|arc )[^|`,;(\n]{0,50})",
+    re.IGNORECASE,
+)
 _SHM = re.compile(r"^(?:shm|tmpfs)\s+(\S{1,12})\s+\S{1,12}\s+(\S{1,12})\s+\S{1,5}%?\s+/dev/shm")
 _FREE_ROW = re.compile(r"^\s*Mem:\s+(\S{1,12})\s+\S{1,12}\s+(\S{1,12})(?:\s+\S{1,12}\s+\S{1,12}\s+(\S{1,12}))?")
 
@@ -36,6 +43,7 @@ def read(paste: Paste, draft: Draft) -> bool:
     """Take whatever these commands state."""
     found = _versions(paste, draft)
     found = _system(paste, draft) or found
+    found = _cards(paste, draft) or found
     return _memory(paste, draft) or found
 
 
@@ -88,6 +96,19 @@ def _system(paste: Paste, draft: Draft) -> bool:
                 draft.absent("containers.nvidia_container_toolkit", line)
             found = True
     return found
+
+
+def _cards(paste: Paste, draft: Draft) -> bool:
+    """A card named in somebody's own list of facts ("GPU: 2x RTX 3090"), where no program listed the devices."""
+    if any(draft.gpus(vendor) for vendor in ("nvidia", "amd", "intel")):
+        return False
+    for word in ("gpu", "graphics", "video card", "accelerator"):
+        for line, match in paste.matching(word, _CARD.pattern):
+            name = match.group(2).strip()
+            for index in range(int(match.group(1) or 1)):
+                draft.gpu(vendor_of(name), index, "name", name, line)
+            return True
+    return False
 
 
 def _distro(draft: Draft, name: str, line: Line) -> bool:

@@ -168,6 +168,9 @@ def gpus(text: str) -> list[tuple[int, str, str | None, str | None, int | None]]
         (LISTED, [(0, "nvidia", "NVIDIA H200", None, None)]),
         (OLLAMA, [(0, "nvidia", "NVIDIA GeForce RTX 3060", "8.6", 12083)]),
         (LLAMA, [(0, "nvidia", "NVIDIA GeForce GTX 1080 Ti", "6.1", None)]),
+        ("- GPU: 2x RTX 3090\n- OS: Ubuntu 22.04", [(i, "nvidia", "RTX 3090", None, None) for i in (0, 1)]),
+        ("GPU: Radeon RX 6700 XT", [(0, "amd", "Radeon RX 6700 XT", None, None)]),
+        ("GPU memory: 24 GB", []),
         (ROCMINFO, [(0, "amd", "Radeon RX 7900 XTX", "gfx1100", None)]),
     ],
 )
