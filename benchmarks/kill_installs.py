@@ -2,10 +2,15 @@
 
     python benchmarks/kill_installs.py [--kills 200] [--seed 1] [--in-place]
 
+`--in-place` changes an existing environment instead of building a generation beside the old one.
+
 Each round starts an installation on an environment in one of two states, with several packages going up, down, in
 and out, kills the whole process group with SIGKILL after a random delay within the time such an installation takes,
 then does what a user does next (installs again, or rolls back) and compares every file with a clean installation of the
-old and of the new state. Everything comes from wheels written on the spot: no network.
+old and of the new state. Installing again must end in the new state; rolling back in the old one, or in the new one
+where rolling back found nothing to take back.
+The verification (RECORD, `uv pip check`, imports) is part of the killed run, so kills fall into it, too.
+Everything comes from wheels written on the spot: no network.
 """
 
 from __future__ import annotations
@@ -20,16 +25,23 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from envcheck.host import Host  # noqa: E402
 from envcheck.install.in_place import install_in_place, open_environment, rollback_in_place  # noqa: E402
 from envcheck.install.journal import Journal  # noqa: E402
 from envcheck.install.layout import Layout, open_target  # noqa: E402
+from envcheck.install.soundness import unsound  # noqa: E402
 from envcheck.install.transaction import install, rollback  # noqa: E402
+from envcheck.judge.decide import Decided  # noqa: E402
 from envcheck.schema.errors import EnvcheckError  # noqa: E402
+from envcheck.schema.plan import Decision  # noqa: E402
+from envcheck.schema.recipe import Choice  # noqa: E402
+from envcheck.verify import verify  # noqa: E402
 from tests.install.conftest import NEW, OLD, World  # noqa: E402
 from tests.install.wheels import tree  # noqa: E402
 
@@ -42,14 +54,27 @@ def quiet(line: str) -> None:
     """No progress."""
 
 
+def sound(world: World, state: str) -> Callable[[str], list[str]]:
+    """The verification that `envcheck install` does, for the packages of a state."""
+    names = tuple(STATES[state])
+    choice = Choice(requirements=names, imports=names)
+    decided = Decided(Decision(), choice)
+
+    def wrong(python: str) -> list[str]:
+        found = verify(Host(target_python=python, level=1, ports=False)).damage
+        damaged = [d.package for d in found if d.kind not in ("foreign", "no_record")]
+        return damaged + unsound(world.host, python, decided, quiet)
+
+    return wrong
+
+
 def put(world: World, root: Path, state: str, in_place: bool) -> None:
     """Install a state, as `envcheck install` does."""
     lock, receipt = world.lock(STATES[state]), world.receipt(STATES[state])
     if in_place:
         place = open_environment(root / "bin" / "python")
-        install_in_place(
-            world.host, place, lock, receipt=receipt, verify=lambda _: (), progress=quiet, sources=world.sources
-        )
+        wrong = sound(world, state)
+        install_in_place(world.host, place, lock, receipt=receipt, verify=wrong, progress=quiet, sources=world.sources)
         return
     install(
         world.host,
@@ -57,7 +82,7 @@ def put(world: World, root: Path, state: str, in_place: bool) -> None:
         lock,
         world.python,
         receipt=receipt,
-        verify=lambda _: (),
+        verify=sound(world, state),
         progress=quiet,
         sources=world.sources,
     )
@@ -117,9 +142,8 @@ def one_round(
     except EnvcheckError:
         pass  # nothing to roll back: the killed installation had not got that far, and was undone
     after = installed(root, in_place)
-    expected = "new" if again else "old"
     found = next((name for name, files in clean.items() if files == after), "MIXED")
-    return found if found in (expected, "old", "new") else "MIXED"
+    return f"{found}, WRONG" if again and found == "old" else found
 
 
 def main() -> None:
@@ -150,8 +174,10 @@ def main() -> None:
         started = time.perf_counter()
         fresh(world, Path(folder) / "timing", "old", options.in_place)
         middle = time.perf_counter()
-        child(world, Path(folder) / "timing", "new", options.in_place).wait()
+        code = child(world, Path(folder) / "timing", "new", options.in_place).wait()
         span = (time.perf_counter() - middle) * 1.1
+        if code != 0 or installed(Path(folder) / "timing", options.in_place) != clean["new"]:
+            raise SystemExit("An installation that nobody killed did not reach the new state.")
         tally: collections.Counter[str] = collections.Counter()
         stood: collections.Counter[str] = collections.Counter()
         for number in range(options.kills):
@@ -169,7 +195,8 @@ def main() -> None:
     print(f"{options.kills} kills, {mode}, seed {options.seed}, {took}")
     for outcome, count in sorted(tally.items()):
         print(f"  {outcome}: {count}")
-    print(f"  mixed: {sum(count for outcome, count in tally.items() if 'MIXED' in outcome)}; journal: {dict(stood)}")
+    bad = sum(count for outcome, count in tally.items() if "MIXED" in outcome or "WRONG" in outcome)
+    print(f"  neither old nor new, or not what was asked for: {bad}; journal: {dict(stood)}")
 
 
 if __name__ == "__main__":

@@ -253,8 +253,17 @@ class Host:
                 return candidate
         return None
 
-    def run(self, argv: list[str], timeout: float | None = None, env: dict[str, str] | None = None) -> Completed:
-        """Run a program to its end or kill it with all its children at the limit (seconds; default `limit_s`)."""
+    def run(
+        self,
+        argv: list[str],
+        timeout: float | None = None,
+        env: dict[str, str] | None = None,
+        held: tuple[int, ...] = (),
+    ) -> Completed:
+        """Run a program to its end or kill it with all its children at the limit (seconds; default `limit_s`).
+
+        `held` are open files that the program keeps open, such as a lock that must outlive a kill of this process.
+        """
         import subprocess
 
         limit = self.limit_s if timeout is None else timeout
@@ -270,6 +279,7 @@ class Host:
                 stderr=subprocess.PIPE,
                 env=self.env if env is None else {**self.env, **env},
                 start_new_session=True,
+                pass_fds=held,
             )
         except (OSError, ValueError) as error:
             return Completed(argv=tuple(argv), code=126, failure=str(getattr(error, "strerror", None) or error))

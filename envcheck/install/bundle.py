@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import email.parser
 import hashlib
+import re
 import shutil
 import urllib.error
 import urllib.parse
 import urllib.request
+import uuid
 import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -132,6 +134,7 @@ def _part(path: Path, sha256: str) -> dict[str, Any]:
     classified = [c.rsplit("::", 1)[-1].strip() for c in fields.get_all("Classifier", []) if c.startswith("License ::")]
     licence = fields.get("License-Expression") or ", ".join(classified) or (fields.get("License") or "").split("\n")[0]
     return {
+        "expression": fields.get("License-Expression") or "",
         "name": fields["Name"],
         "version": fields["Version"],
         "licence": licence,
@@ -148,23 +151,32 @@ def _cell(text: str) -> str:
     return text.replace("|", "\\|").replace("<", "&lt;")
 
 
+def _purl(part: dict[str, Any]) -> str:
+    """The package URL (https://github.com/package-url/purl-spec, type pypi): normalised name, escaped version."""
+    name = re.sub(r"[-_.]+", "-", part["name"]).lower()
+    return f"pkg:pypi/{urllib.parse.quote(name, safe='')}@{urllib.parse.quote(part['version'], safe='')}"
+
+
 def _sbom(parts: Sequence[dict[str, Any]], stamp: str) -> dict[str, Any]:
     """CycloneDX 1.6 (https://cyclonedx.org/docs/1.6/json/)."""
     return {
         "$schema": "http://cyclonedx.org/schema/bom-1.6.schema.json",
         "bomFormat": "CycloneDX",
         "specVersion": "1.6",
+        "serialNumber": f"urn:uuid:{uuid.uuid5(uuid.NAMESPACE_URL, ' '.join(sorted(p['sha256'] for p in parts)))}",
         "version": 1,
         "metadata": {"timestamp": stamp, "tools": {"components": [{"type": "application", "name": "llm-envcheck"}]}},
         "components": [
             {
                 "type": "library",
-                "bom-ref": f"pkg:pypi/{p['name'].lower()}@{p['version']}#{p['file']}",
+                "bom-ref": f"{_purl(p)}#{p['file']}",
                 "name": p["name"],
                 "version": p["version"],
-                "purl": f"pkg:pypi/{p['name'].lower()}@{p['version']}",
+                "purl": _purl(p),
                 "hashes": [{"alg": "SHA-256", "content": p["sha256"]}],
-                "licenses": [{"license": {"name": _licence(p)}}],
+                "licenses": [
+                    {"expression": p["expression"]} if p["expression"] else {"license": {"name": _licence(p)}}
+                ],
             }
             for p in parts
         ],

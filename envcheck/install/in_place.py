@@ -77,10 +77,10 @@ def mend(place: InPlace, progress: Progress) -> None:
 
 
 @contextlib.contextmanager
-def _only_one(place: InPlace, progress: Progress) -> Iterator[None]:
+def _only_one(place: InPlace, progress: Progress) -> Iterator[int]:
     place.state.mkdir(exist_ok=True)
-    with exclusive(place.state / "lock", WAIT_S, progress):
-        yield
+    with exclusive(place.state / "lock", WAIT_S, progress) as held:
+        yield held
 
 
 def install_in_place(
@@ -94,7 +94,7 @@ def install_in_place(
     sources: Offline = ONLINE,
 ) -> int:
     """Add the lock's packages to the environment, or leave it as it was; the number of this change is returned."""
-    with _only_one(place, progress):
+    with _only_one(place, progress) as held:
         journal = Journal(place.state / "journal.jsonl")
         recover_in_place(place, journal, progress)
         number = max((entry.generation for entry in journal.entries()), default=0) + 1
@@ -105,9 +105,8 @@ def install_in_place(
         try:
             progress("fetching, checking hashes and linking packages")
             arguments = ("--quiet", "--python", place.python, "--require-hashes", "--only-binary", ":all:", "--no-deps")
-            uv.call(
-                host, "pip", "install", *arguments, *sources, "-r", str(lock), failed="The packages were not installed"
-            )
+            failed = "The packages were not installed"
+            uv.call(host, "pip", "install", *arguments, *sources, "-r", str(lock), failed=failed, held=(held,))
             progress("verifying the environment")
             require_sound(verify(place.python))
             write_receipt(place.state, receipt)

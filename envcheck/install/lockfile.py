@@ -12,8 +12,11 @@ from envcheck.schema.errors import EnvcheckError
 
 
 @contextlib.contextmanager
-def exclusive(path: Path, wait_s: float, progress: Callable[[str], None]) -> Iterator[None]:
-    """Hold the lock, waiting up to `wait_s` for another installation; then say who has it."""
+def exclusive(path: Path, wait_s: float, progress: Callable[[str], None]) -> Iterator[int]:
+    """Hold the lock, waiting up to `wait_s` for another installation; then say who has it.
+
+    Gives the open file of the lock: a child that keeps it open holds the lock, too, until it ends.
+    """
     with path.open("a+b") as file:
         deadline = time.monotonic() + wait_s
         told = False
@@ -32,7 +35,7 @@ def exclusive(path: Path, wait_s: float, progress: Callable[[str], None]) -> Ite
         file.truncate()
         file.write(str(os.getpid()).encode())
         file.flush()
-        yield
+        yield file.fileno()
 
 
 def _try_lock(descriptor: int) -> bool:

@@ -59,7 +59,7 @@ def install(
 
     Raises EnvcheckError with the reason when it cannot; the environment is then what it was before.
     """
-    with exclusive(layout.state / "lock", WAIT_S, progress):
+    with exclusive(layout.state / "lock", WAIT_S, progress) as held:
         journal = Journal(layout.state / "journal.jsonl")
         recover(layout, journal, progress)
         previous = layout.current_number()
@@ -72,7 +72,12 @@ def install(
 
         note("started")
         try:
-            _build(host, layout, number, lock, python, sources, progress)
+            progress("creating the environment")
+            folder = str(layout.folder(number))
+            arguments = ("--quiet", "--relocatable", "--python", python, folder)
+            uv.call(host, "venv", *arguments, failed="No environment was made", held=(held,))
+            progress("fetching, checking hashes and linking packages")
+            _fill(host, layout.folder(number), lock, sources, held)
             write_receipt(layout.folder(number), receipt)
             note("built")
             progress("verifying the new environment")
@@ -97,27 +102,22 @@ def require_sound(wrong: Sequence[str]) -> None:
         raise EnvcheckError("The new environment is not what was planned: " + "; ".join(wrong[:5]))
 
 
-def _build(
-    host: Host, layout: Layout, number: int, lock: Path, python: str, sources: Offline, progress: Progress
-) -> None:
-    folder = layout.folder(number)
-    progress("creating the environment")
-    uv.call(host, "venv", "--quiet", "--relocatable", "--python", python, str(folder), failed="No environment was made")
-    progress("fetching, checking hashes and linking packages")
-    inside = str(folder / "bin" / "python")
+def _fill(host: Host, folder: Path, lock: Path, sources: Offline, held: int) -> None:
+    """Make a new environment hold the lock's packages and nothing else."""
     uv.call(
         host,
         "pip",
         "sync",
         "--quiet",
         "--python",
-        inside,
+        str(folder / "bin" / "python"),
         "--require-hashes",
         "--only-binary",
         ":all:",
         *sources,
         str(lock),
         failed="The packages were not installed, and nothing was changed",
+        held=(held,),
     )
 
 

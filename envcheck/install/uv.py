@@ -119,11 +119,17 @@ def _bare(url: str) -> str:
     return scheme + separator + place.rpartition("@")[2] + slash + path if separator else url
 
 
-def call(host: Host, *arguments: str, failed: str, env: Mapping[str, str] | None = None) -> Completed:
-    """Run uv; where it fails, one sentence with the last lines of what it said. `env` adds to the environment."""
+def call(
+    host: Host, *arguments: str, failed: str, env: Mapping[str, str] | None = None, held: tuple[int, ...] = ()
+) -> Completed:
+    """Run uv; where it fails, one sentence with the last lines of what it said. `env` adds to the environment.
+
+    `held` is the lock of the environment that uv changes: where this process is killed, uv works on for a moment, and
+    nobody else may touch the environment before it has ended.
+    """
     clean = scrubbed(host)
     added = {name: value for name, value in (env or {}).items() if name not in clean.env}
-    done = clean.run([program(host), *arguments], timeout=LONG_S, env=added)
+    done = clean.run([program(host), *arguments], timeout=LONG_S, env=added, held=held)
     if not done.ok:
         words = " ".join((done.err or done.out or done.failure).split())
         raise EnvcheckError(f"{failed}: {words[-600:]}")

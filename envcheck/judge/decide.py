@@ -41,7 +41,9 @@ def decide(
     snapshot: Snapshot, profiles: Sequence[Profile], pins: Sequence[str] = (), policy: Policy | None = None
 ) -> Decided:
     """What to install for these profiles on this machine. Raises InputError for pins that contradict each other."""
-    pinned = _pins([*(policy.pins if policy else ()), *pins], policy)
+    pinned = _pins(
+        [*((p, "envcheck.toml") for p in (policy.pins if policy else ())), *((p, "--pin") for p in pins)], policy
+    )
     facts = wheel_facts(snapshot)
     rejected: list[Rejected] = []
     blocked: list[Blocked] = []
@@ -73,20 +75,38 @@ def decide(
     return Decided(decision, choice, tuple(blocked))
 
 
-def _pins(pins: Iterable[str], policy: Policy | None) -> dict[str, str]:
-    """Specifier by package; two exact pins of one package, or a pin of a forbidden one, contradict each other."""
-    found: dict[str, str] = {}
-    for pin in pins:
+def _pins(pins: Iterable[tuple[str, str]], policy: Policy | None) -> dict[str, str]:
+    """Specifier by package, from pins and where they are written.
+
+    An exact pin contradicts whatever of the same package does not contain it; ranges are joined, and the resolver says
+    whether anything lies in both. A pin of a forbidden package contradicts the policy.
+    """
+    found: dict[str, tuple[str, str]] = {}
+    for pin, origin in pins:
         cut = next((i for i, letter in enumerate(pin) if letter in "=<>!~"), None)
         if cut is None or versions.clauses(pin[cut:]) is None:
             raise InputError(f"The pin {pin!r} is not a package with a version: write name==version.")
         name, specifier = pin[:cut].strip().lower().replace("_", "-"), pin[cut:].strip()
-        if name in found and found[name] != specifier:
-            raise InputError(f"The pins {name}{found[name]} and {name}{specifier} contradict each other: keep one.")
+        before, where = found.get(name, ("", ""))
+        if before and _exclude_each_other(before, specifier):
+            raise InputError(
+                f"The pins {name}{before} ({where}) and {name}{specifier} ({origin}) contradict each other: keep one."
+            )
         if policy and name in policy.forbidden:
             raise InputError(f"{name} is pinned and forbidden by envcheck.toml at once: drop one of the two.")
-        found[name] = specifier
-    return found
+        joined = specifier if before in ("", specifier) else f"{before},{specifier}"
+        found[name] = (joined, origin if where in ("", origin) else f"{where} and {origin}")
+    return {name: specifier for name, (specifier, _) in found.items()}
+
+
+def _exclude_each_other(one: str, other: str) -> bool:
+    """Whether an exact version in one specifier lies outside the other."""
+    sides = ((one, other), (other, one))
+    return any(
+        op == "==" and "*" not in version and versions.within(version, beside) is False
+        for specifier, beside in sides
+        for op, version in versions.clauses(specifier) or ()
+    )
 
 
 def _leads(

@@ -1,0 +1,323 @@
+"""Whatever goes wrong around an installation, the environment is what it was, and one sentence says what happened."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import http.server
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from envcheck.install.in_place import mend, open_environment
+from envcheck.install.journal import Entry, Journal
+from envcheck.install.layout import Layout, open_target
+from envcheck.install.lockfile import exclusive
+from envcheck.install.planning import cost_of, require_room
+from envcheck.install.transaction import Offline, install, recover
+from envcheck.schema.errors import EnvcheckError, InputError
+from envcheck.schema.plan import PlannedPackage
+from tests.install.conftest import NEW, OLD, World
+from tests.install.wheels import tree, wheel
+
+Progress = Callable[[str], None]
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+def put(world: World, root: Path, state: dict[str, str], sources: Offline | None = None) -> int:
+    layout = open_target(root)
+    return install(
+        world.host, layout, world.lock(state), world.python, receipt=world.receipt(state), verify=lambda _: (),
+        progress=lambda _: None, sources=world.sources if sources is None else sources,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 3 MB."""
+    folder = tmp_path / "small disk"
+    folder.mkdir()
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", folder], capture_output=True, check=False)
+    if done.returncode != 0:
+        pytest.skip("mounting a small file system is not permitted here")
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+def test_a_full_disk_changes_nothing(world: World, small_disk: Path) -> None:
+    root = small_disk / "env"
+    put(world, root, OLD)
+    before = tree(root / "generations" / "0001")
+    (small_disk / "ballast").write_bytes(b"x" * 2_000_000)
+    big = wheel(world.wheels, "alpha", "2.0", files=400, size=5000)
+    world.hashes["alpha", "2.0"] = hashlib.sha256(big.read_bytes()).hexdigest()
+    with pytest.raises(EnvcheckError, match=r"No space left|nothing was changed|No environment was made"):
+        put(world, root, NEW)
+    assert tree(root / "generations" / "0001") == before
+    (small_disk / "ballast").unlink()
+    with contextlib.suppress(EnvcheckError):
+        put(world, root, NEW)
+    recover(Layout(root), Journal(root / ".envcheck" / "journal.jsonl"), lambda _: None)
+    assert Layout(root).current_number() == 1
+    assert Layout(root).numbers() == [1]
+
+
+def test_a_read_only_target_is_refused(small_disk: Path) -> None:
+    subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
+    with pytest.raises(InputError, match="cannot be written"):
+        open_target(small_disk / "env")
+
+
+def test_too_little_room_is_said_up_front() -> None:
+    packages = [
+        PlannedPackage(name="torch", version="2", size_bytes=900_000_000),
+        PlannedPackage(name="x", version="1"),
+    ]
+    cost = cost_of(packages, free_bytes=1_000_000_000)
+    assert (cost.download_bytes, cost.unknown_sizes, cost.seconds) == (900_000_000, 1, None)
+    with pytest.raises(EnvcheckError, match="1000 MB free and needs 1850 MB"):
+        require_room(cost, "env")
+    require_room(cost_of(packages, free_bytes=2_000_000_000), "env")
+    require_room(cost_of(packages, free_bytes=None), "env")
+
+
+class Dying(http.server.SimpleHTTPRequestHandler):
+    """An index that hands out one wheel, and half of the next."""
+
+    served: int
+
+    def do_GET(self) -> None:
+        if not self.path.endswith(".whl"):
+            super().do_GET()
+            return
+        type(self).served += 1
+        content = (Path(self.directory) / self.path.lstrip("/")).read_bytes()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content if self.served == 1 else content[: len(content) // 2])
+        self.close_connection = True
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Quiet."""
+
+
+@pytest.fixture
+def dying_index(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Offline]:
+    Dying.served = 0
+    server = http.server.ThreadingHTTPServer(
+        ("127.0.0.1", 0), lambda *a: Dying(*a, directory=str(world.folder))
+    )  # fmt: skip
+    for name in {*OLD, *NEW}:
+        page = world.folder / "simple" / name / "index.html"
+        page.parent.mkdir(parents=True)
+        files = sorted(path.name for path in world.wheels.glob(f"{name}-*.whl"))
+        page.write_text("".join(f'<a href="/wheels/{file}">{file}</a>\n' for file in files))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    world.host.env.update(UV_HTTP_RETRIES="0", NO_PROXY="127.0.0.1", no_proxy="127.0.0.1")
+    yield Offline(("--default-index", f"http://127.0.0.1:{server.server_address[1]}/simple", "--no-config"))
+    server.shutdown()
+    server.server_close()
+
+
+def test_an_index_that_dies_half_way_changes_nothing(world: World, tmp_path: Path, dying_index: Offline) -> None:
+    root = tmp_path / "env"
+    put(world, root, OLD)
+    before = tree(root / "generations" / "0001")
+    with pytest.raises(EnvcheckError, match="nothing was changed"):
+        put(world, root, NEW, dying_index)
+    assert Dying.served >= 2, "the index was asked, and broke off"
+    assert tree(root / "generations" / "0001") == before
+    assert Layout(root).numbers() == [1]
+    assert put(world, root, NEW) > 1, "the next attempt finds nothing in its way"
+
+
+def test_the_order_of_the_journal_is_that_of_its_lines(world: World, tmp_path: Path, quiet: Progress) -> None:
+    root = tmp_path / "env"
+    put(world, root, OLD)
+    layout = Layout(root)
+    journal = Journal(layout.state / "journal.jsonl")
+    journal.append(Entry(state="started", generation=2, previous=1, at="1999-01-01T00:00:00+00:00"))
+    (layout.folder(2) / "lib").mkdir(parents=True)
+    recover(layout, journal, quiet)
+    assert (layout.current_number(), layout.numbers()) == (1, [1])
+
+
+_INTERRUPTED = """
+import sys
+from pathlib import Path
+from envcheck.host import Host
+from envcheck.install.layout import open_target
+from envcheck.install.transaction import install
+from tests.install.conftest import NEW, World
+world = World(Path(sys.argv[1]), write=False)
+def verify(python):
+    print("verifying", flush=True)
+    Host().run(["sleep", sys.argv[3]], timeout=60)
+    return ()
+install(world.host, open_target(Path(sys.argv[2])), world.lock(NEW), world.python, receipt=world.receipt(NEW),
+        verify=verify, progress=lambda _: None, sources=world.sources)
+"""
+
+
+def test_an_interrupt_leaves_nothing_running_and_nothing_changed(world: World, tmp_path: Path) -> None:
+    root = tmp_path / "env"
+    put(world, root, OLD)
+    before = tree(root / "generations" / "0001")
+    seconds = f"57.{os.getpid():07}"
+    process = subprocess.Popen(
+        [sys.executable, "-c", _INTERRUPTED, str(world.folder), str(root), seconds],
+        cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"verifying\n"
+    wait_for(lambda: bool(running(seconds)))
+    process.send_signal(signal.SIGINT)
+    assert process.wait(30) != 0
+    process.stdout.close()
+    wait_for(lambda: not running(seconds))
+    assert tree(root / "generations" / "0001") == before
+    assert (Layout(root).current_number(), Layout(root).numbers()) == (1, [1])
+    last = Journal(root / ".envcheck" / "journal.jsonl").last()
+    assert last is not None
+    assert (last.state, last.says.split(":")[0]) == ("failed", "KeyboardInterrupt")
+
+
+def running(argument: str) -> list[int]:
+    """Processes that have this argument and have not ended."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if argument.encode() in (folder / "cmdline").read_bytes().split(b"\0") and folder.name != str(os.getpid()):
+                found.append(int(folder.name))
+    return [pid for pid in found if b"sleep" in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[0]]
+
+
+def wait_for(happens: Callable[[], bool]) -> None:
+    until = time.monotonic() + 20
+    while not happens():
+        assert time.monotonic() < until, "it did not happen within 20 s"
+        time.sleep(0.02)
+
+
+def test_the_second_of_two_installations_waits_or_says_who_is_at_work(tmp_path: Path) -> None:
+    said: list[str] = []
+    entered = threading.Event()
+    path = tmp_path / "env" / ".envcheck" / "lock"
+    path.parent.mkdir(parents=True)
+
+    def second() -> None:
+        with exclusive(path, 20, said.append):
+            entered.set()
+
+    with exclusive(path, 0, said.append):
+        with (
+            pytest.raises(EnvcheckError, match=rf"process {os.getpid()}\) works on .*env: try again"),
+            exclusive(path, 0, said.append),
+        ):
+            pass
+        thread = threading.Thread(target=second)
+        thread.start()
+        wait_for(lambda: bool(said))
+        assert not entered.is_set()
+    thread.join(20)
+    assert entered.is_set()
+    assert said == [f"waiting for another installation (process {os.getpid()})"]
+
+
+def test_a_line_break_in_an_interpreters_path_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="line break"):
+        open_environment(tmp_path / "a\nb" / "bin" / "python")
+
+
+def test_a_rollback_in_place_that_died_is_mended(world: World, tmp_path: Path, quiet: Progress) -> None:
+    prefix = tmp_path / "users env"
+    (prefix / "lib").mkdir(parents=True)
+    (prefix / "pyvenv.cfg").write_text("home = x\n")
+    saved = prefix / ".envcheck" / "saved" / "lib"
+    saved.mkdir(parents=True)
+    (saved / "module.py").write_text("old")
+    place = open_environment(prefix / "bin" / "python")
+    Journal(place.state / "journal.jsonl").append(Entry(state="restoring", generation=1))
+    mend(place, quiet)
+    assert (prefix / "lib" / "module.py").read_text() == "old"
+    mend(place, quiet)
+    last = Journal(place.state / "journal.jsonl").last()
+    assert last is not None
+    assert last.state == "restored"
+
+
+def envcheck(*argv: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    env = {**os.environ, "PYTHONPATH": str(ROOT), **variables}
+    return subprocess.run(
+        [sys.executable, "-m", "envcheck", *argv], cwd=ROOT, env=env, capture_output=True, text=True, check=False
+    )
+
+
+def test_no_network_is_one_sentence(tmp_path: Path) -> None:
+    target = tmp_path / "env"
+    dead = {"UV_DEFAULT_INDEX": "http://127.0.0.1:9/simple", "UV_HTTP_RETRIES": "0", "NO_PROXY": "127.0.0.1"}
+    done = envcheck("install", "web", "--target", str(target), "--yes", **dead)
+    assert done.returncode == 4
+    assert "Traceback" not in done.stderr
+    assert "No set of versions agrees" in done.stderr
+    assert Layout(target).current_number() is None
+    assert Layout(target).numbers() == []
+
+
+@pytest.mark.parametrize(
+    ("argv", "says"),
+    [
+        (("install", "wep"), "did you mean web"),
+        (("install",), "Name at least one profile"),
+        (("install", "web", "--offline"), "--wheelhouse DIR"),
+        (("install", "web", "--wheelhouse", "nowhere at all"), "is not a folder"),
+        (("install", "web", "--target", "x", "--python", "y"), "give one of them"),
+        (("install", "web", "--pin", "fastapi==1.0", "--pin", "fastapi==2.0"), "fastapi==1.0 (--pin) and fastapi==2.0"),
+    ],
+)
+def test_bad_input_is_one_sentence(argv: tuple[str, ...], says: str) -> None:
+    done = envcheck(*argv, "--dry-run") if argv[0] == "install" else envcheck(*argv)
+    assert done.returncode == 2
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+_HOLDING = """
+import sys
+from pathlib import Path
+from envcheck.host import Host
+from envcheck.install.lockfile import exclusive
+with exclusive(Path(sys.argv[1]), 0, print) as held:
+    print("holding", flush=True)
+    Host().run(["sleep", sys.argv[2]], timeout=60, held=(held,))
+"""
+
+
+def test_the_lock_lasts_as_long_as_what_a_killed_installation_started(tmp_path: Path) -> None:
+    path = tmp_path / "env" / ".envcheck" / "lock"
+    path.parent.mkdir(parents=True)
+    seconds = f"58.{os.getpid():07}"
+    process = subprocess.Popen(
+        [sys.executable, "-c", _HOLDING, str(path), seconds], cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+    )  # fmt: skip
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"holding\n"
+    wait_for(lambda: bool(running(seconds)))
+    process.kill()
+    process.wait(20)
+    process.stdout.close()
+    with pytest.raises(EnvcheckError, match="try again later"), exclusive(path, 0, lambda _: None):
+        pass
+    for pid in running(seconds):
+        os.kill(pid, signal.SIGKILL)
+    with exclusive(path, 20, lambda _: None):
+        pass
