@@ -37,7 +37,7 @@ class Decision(Record, omit_defaults=False):
     rejected: tuple[Rejected, ...] = ()
 
 
-class PlannedPackage(Record):
+class PlannedPackage(Record, omit_defaults=False):
     """One distribution of the resolved set."""
 
     name: str
@@ -47,7 +47,7 @@ class PlannedPackage(Record):
     origin: str = ""
 
 
-class Blocked(Record):
+class Blocked(Record, omit_defaults=False):
     """Why no version works, and the nearest way out."""
 
     says: str

@@ -16,7 +16,7 @@ Link = Literal["device", "driver", "runtime", "wheel", "backend", "model", "prom
 CHAIN: tuple[Link, ...] = ("device", "driver", "runtime", "wheel", "backend", "model", "prompt")
 
 
-class Remedy(Record):
+class Remedy(Record, omit_defaults=False):
     """What to do about it, with the risk of doing it."""
 
     says: str

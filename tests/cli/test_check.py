@@ -167,3 +167,11 @@ def test_loopback_ports_are_looked_at_and_can_be_left_alone(envcheck: Envcheck) 
             server.accept()
         envcheck("check", "--format", "json")
         server.accept()[0].close()
+
+
+def test_a_remedy_has_all_its_keys(envcheck: Envcheck) -> None:
+    machine = str(ROOT / "tests" / "machines" / "wsl2-titan-v.toml")
+    document = json.loads(envcheck("check", "--assume", machine, "--format", "json").stdout)
+    remedies = [verdict["remedy"] for verdict in document["verdicts"] if verdict["remedy"]]
+    assert remedies
+    assert all(set(remedy) == {"says", "commands", "risk", "needs_root"} for remedy in remedies)
