@@ -104,6 +104,8 @@ def test_forgetting_sections_never_makes_a_verdict_met(facts: dict[str, Any], fo
     part = msgspec.structs.replace(whole, **{name: getattr(blank, name) for name in forgotten})
     known = {v.id: v.status for v in judged(whole).verdicts}
     for verdict in judged(part).verdicts:
+        if "python" in forgotten and verdict.link == "wheel":
+            continue  # without the list of packages another release is judged: the newest, not the installed one
         if verdict.status == "met" and verdict.severity == "blocker":
             assert known.get(verdict.id) in ("met", None, "skipped"), verdict
 
