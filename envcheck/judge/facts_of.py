@@ -34,7 +34,10 @@ from envcheck.judge.scene import Scene
 from envcheck.judge.silicon import capability_of, gfx_of
 from envcheck.judge.wheels import accelerator, wheel_facts
 from envcheck.schema.facts import Absent, Known, Unknown, text_of, value_of
-from envcheck.schema.snapshot import Gpu
+from envcheck.schema.snapshot import DamageKind, Gpu
+
+MOST_NAMED = 5
+"""Damaged packages that a sentence names."""
 
 Reader = Callable[[Scene], AnyFact | PerGpu]
 
@@ -147,6 +150,21 @@ def _environment(scene: Scene) -> AnyFact:
     return scene.snapshot.python.environment
 
 
+def _damaged(kind: DamageKind) -> Reader:
+    """Packages with this kind of damage, "name (example)"; lost files are known only where RECORD was compared."""
+
+    def of(scene: Scene) -> AnyFact:
+        damage = scene.snapshot.python.damage
+        if not isinstance(damage, Known):
+            return damage
+        named = [f"{each.package} ({each.example})" for each in damage.value if each.kind == kind]
+        return (
+            Known(value=", ".join(named[:MOST_NAMED]), source=damage.source) if named else Absent(source=damage.source)
+        )
+
+    return of
+
+
 # --- open families: packages.NAME, variables.NAME … ------------------------------------------------------------------
 
 
@@ -230,6 +248,8 @@ VOCABULARY: dict[str, Path] = {
     "containers.docker_engine": Path("version", _field("containers", "docker_engine")),
     "containers.docker_client": Path("version", _field("containers", "docker_client")),
     "containers.nvidia_container_toolkit": Path("version", _field("containers", "nvidia_container_toolkit")),
+    "python.duplicates": Path("text", _damaged("duplicate")),
+    "python.lost_files": Path("text", _damaged("missing")),
     "torch.version": Path("version", installed_torch),
     "torch.variant": Path("text", torch_variant),
     "torch.cuda": Path("version", torch_cuda),

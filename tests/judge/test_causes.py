@@ -10,7 +10,8 @@ import pytest
 from envcheck.judge.causes import PREFIX, spoken_for, verdict_of
 from envcheck.judge.evaluate import evaluate
 from envcheck.schema.causes import CAUSES
-from envcheck.schema.snapshot import Snapshot
+from envcheck.schema.facts import Known
+from envcheck.schema.snapshot import Damage, DamageKind, Snapshot
 from envcheck.schema.verdict import Finding, Intent, Judgement, Quote
 from tests.judge.machines import known, machine
 
@@ -86,3 +87,36 @@ def test_only_what_is_certain_breaks_a_requirement(severity: Any, confidence: An
     verdict = verdict_of(finding, "runtime")
     assert (verdict.status, verdict.severity) == expected
     assert (verdict.title, verdict.actual) == ("Shm too small", "64 MiB")
+
+
+@pytest.mark.parametrize(
+    ("value", "misleads"), [("", True), ("-1", True), ("3", True), ("0,1", True), ("0", False), (None, False)]
+)
+def test_a_variable_read_from_the_machine_means_what_it_says(value: str | None, misleads: bool) -> None:
+    snapshot = machine(**NVIDIA, env={} if value is None else {"CUDA_VISIBLE_DEVICES": value})
+    assert ("visible_devices_misconfigured" in causes(judged(snapshot, "transformers"))) is misleads
+
+
+def with_damage(*damage: Damage) -> Snapshot:
+    snapshot = machine(**NVIDIA)
+    return msgspec.structs.replace(
+        snapshot, python=msgspec.structs.replace(snapshot.python, damage=Known(value=damage, source="RECORD"))
+    )
+
+
+@pytest.mark.parametrize(("kind", "row"), [("duplicate", "duplicates"), ("missing", "lost_files")])
+def test_damaged_packages_are_warned_of(kind: DamageKind, row: str) -> None:
+    damaged = judged(with_damage(Damage(package="transformers", kind=kind, count=2, example="4.40.0, 5.19.0")))
+    said = {v.id: v for v in damaged.verdicts if v.status == "warning"}
+    assert "transformers (4.40.0, 5.19.0)" in said[f"machine.python.{row}"].says
+    sound = {v.id: v.status for v in judged(with_damage()).verdicts}
+    assert sound.get(f"machine.python.{row}") not in ("warning", "not_met")
+
+
+@pytest.mark.parametrize(
+    ("torch", "status"), [("2.13.0+rocm7.2", "not_met"), ("2.13.0+cu130", "met"), ("2.13.0+cpu", None)]
+)
+def test_torch_for_another_vendor_beside_an_nvidia_card(torch: str, status: str | None) -> None:
+    judgement = judged(machine(**NVIDIA | {"packages": {"torch": torch, "transformers": "5.19.0"}}), "transformers")
+    row = {v.id: v.status for v in judgement.verdicts}.get("transformers.wheel.cuda_build")
+    assert (row if row in ("met", "not_met") else None) == status

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from envcheck.judge.rule import Case, Rule, quoted, spoken
 from envcheck.judge.rules._common import finding
+from envcheck.schema.facts import Known, value_of
 from envcheck.schema.verdict import Confidence, Finding, Quote, Severity
 
 CAUSE = "visible_devices_misconfigured"
@@ -31,7 +32,8 @@ def _selection(case: Case, name: str, value: str) -> Iterator[Finding]:
     where = _variable_quote(case, name)
     parts = [part.strip() for part in value.split(",") if part.strip()]
     if value in ("-1", "", "none", "NoDevFiles", "void"):
-        if value:
+        # In a pasted report an empty value mostly stands for an unset variable; read from the machine it means itself.
+        if value or _read_here(case):
             yield _finding(
                 f"{name}={value!r} hides every device.",
                 where,
@@ -49,9 +51,9 @@ def _selection(case: Case, name: str, value: str) -> Iterator[Finding]:
         )
     numbers = [int(part) for part in parts if part.isdigit()]
     count = len(case.nvidia if name == "CUDA_VISIBLE_DEVICES" else case.devices)
-    if numbers and count and max(numbers) >= count and case.torch.available is False:
+    if numbers and count and max(numbers) >= count and (_no_device(case) or _counted_here(case)):
         yield _finding(
-            f"{name}={value} names device {max(numbers)}, and only {count} are listed.",
+            f"{name}={value} names device {max(numbers)}, and this machine has {count} of them.",
             where,
             "blocker",
             "likely",
@@ -68,6 +70,20 @@ def _mig(case: Case) -> Iterator[Finding]:
 
 def _no_device(case: Case) -> bool:
     return case.torch.available is False
+
+
+def _counted_here(case: Case) -> bool:
+    """Whether the devices were counted on the machine itself, where the drivers' tools ignore these variables.
+
+    A pasted list may come from another place than the variable; MIG instances are more than the cards listed.
+    """
+    gpus = value_of(case.snapshot.nvidia.gpus) or ()
+    return _read_here(case) and not any(isinstance(gpu.mig_mode, Known) and gpu.mig_mode.value for gpu in gpus)
+
+
+def _read_here(case: Case) -> bool:
+    """Whether the readings are those of a machine that was looked at or described, not of a pasted report."""
+    return not any(case.paste.lines)
 
 
 def _several(case: Case) -> Iterator[Finding]:
