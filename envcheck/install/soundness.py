@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
@@ -15,13 +17,23 @@ from envcheck.schema.plan import Decision
 from envcheck.schema.recipe import Choice
 
 IMPORT_LIMIT_S = 300.0
+MOST_CHILDREN = 4
+"""Importing children at a time: each brings its own copy of what packages share."""
 # Runs in the new environment, with -I: no user site, no PYTHON* variables. Only names from our own profiles reach it.
-_IMPORT = (
-    "import importlib, sys\n"
-    "for name in sys.argv[1:]:\n"
-    "    try:\n        importlib.import_module(name)\n"
-    "    except BaseException as error:\n        sys.exit(f'{name}: {type(error).__name__}: {error}')\n"
-)
+# Several children share the list: whoever makes the folder of a name imports it. A first import compiles the package,
+# which is most of the time that a verification takes, and one processor is not enough for it.
+_IMPORT = """
+import importlib, os, sys
+for name in sys.argv[2:]:
+    try:
+        os.mkdir(os.path.join(sys.argv[1], name))
+    except FileExistsError:
+        continue
+    try:
+        importlib.import_module(name)
+    except BaseException as error:
+        sys.exit(f"{name}: {type(error).__name__}: {error}")
+"""
 # A small product on every device that torch shows. A device without memory to spare proves nothing either way.
 _TORCH = """
 import json, torch
@@ -70,18 +82,21 @@ def unsound(
     """
     clean = uv.scrubbed(host)
     questions = [lambda: _disagreements(clean, python, decided.choice), *others]
+    names = [name for name in decided.choice.imports if name != "torch" or decided.choice.torch_backend is None]
     if decided.choice.imports:
         progress("verifying, and importing " + ", ".join(decided.choice.imports))
-        questions.insert(0, lambda: _imports(clean, python, decided.choice.imports))
     if decided.choice.torch_backend is not None:
-        questions.insert(1, lambda: _wrong_torch(clean, python, decided.decision))
-    with ThreadPoolExecutor(len(questions)) as pool:
-        answers = [pool.submit(question) for question in questions]
-        return [line for answer in answers for line in answer.result()]
+        questions.append(lambda: _wrong_torch(clean, python, decided.decision))
+    with tempfile.TemporaryDirectory(prefix="envcheck-") as claims:
+        several = min(len(names), os.cpu_count() or 1, MOST_CHILDREN)
+        questions += [lambda: _imports(clean, python, claims, names)] * several
+        with ThreadPoolExecutor(len(questions)) as pool:
+            answers = [pool.submit(question) for question in questions]
+            return [line for answer in answers for line in answer.result()]
 
 
-def _imports(clean: Host, python: str, names: Sequence[str]) -> list[str]:
-    done = clean.run([python, "-I", "-c", _IMPORT, *names], timeout=IMPORT_LIMIT_S)
+def _imports(clean: Host, python: str, claims: str, names: Sequence[str]) -> list[str]:
+    done = clean.run([python, "-I", "-c", _IMPORT, claims, *names], timeout=IMPORT_LIMIT_S)
     if done.ok:
         return []
     words = done.err.strip().splitlines()[-1:] or [done.failure or f"exit code {done.code}"]
