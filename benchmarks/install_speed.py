@@ -61,7 +61,7 @@ class Race:
     def envcheck(self, cache: Path) -> dict[str, float]:
         """A first installation, and the same again (nothing to do)."""
         target = self.target()
-        argv = (*ENVCHECK, "install", *self.profiles, "--target", target, "--yes")
+        argv: tuple[str | Path, ...] = (*ENVCHECK, "install", *self.profiles, "--target", target, "--yes")
         found = {"envcheck": timed(*argv, UV_CACHE_DIR=str(cache))}
         found["envcheck, nothing to do"] = timed(*argv, UV_CACHE_DIR=str(cache))
         shutil.rmtree(target)

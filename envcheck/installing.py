@@ -65,7 +65,7 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True):
 
 def prepare(snapshot: Snapshot, wanted: Wanted, policy: Policy | None = None, host: Host | None = None) -> Prepared:
     """What would be done. With a host the versions are resolved (needs the index or a wheelhouse)."""
-    here = _kept(wanted)
+    here = _kept(wanted) if host is not None else None
     earlier = here.profiles if here and not wanted.only else ()
     chosen = recipes.load((*earlier, *wanted.profiles))
     decided = decide(snapshot, chosen, wanted.pins, policy)

@@ -14,6 +14,9 @@ from envcheck.schema.errors import InputError
 from envcheck.schema.plan import Cost, Plan, Step
 from envcheck.schema.snapshot import Snapshot
 
+HERE = ".envcheck-env"
+"""Where an environment is made when nobody says otherwise, in the working folder."""
+
 
 @click.command("install")
 @click.argument("profiles", nargs=-1, metavar="[PROFILE]...")
@@ -67,7 +70,7 @@ def COMMAND(  # noqa: N802
     elsewhere = bool(assume_file or from_file)
     wanted = installing.Wanted(
         profiles=profiles,
-        target=target.absolute() if target else None if target_python else Path(".envcheck-env").absolute(),
+        target=target.absolute() if target else None if target_python or elsewhere else Path(HERE).absolute(),
         python=target_python,
         pins=pins,
         sources=_sources(offline, wheelhouse),

@@ -214,12 +214,19 @@ def _torch(
                     return build, [], []
     choice = best_torch(facts, specifier)
     if choice.build is not None:
-        return choice.build, list(choice.rejected), []
+        return choice.build, _newer(choice.build, choice.rejected), []
     reason = choice.rejected[0].because if choice.rejected else f"the tables list no torch {specifier or 'build'}"
     if facts.accelerator is None:
         reason = "nobody could tell which GPU this machine has"
     block = Blocked(says=f"no version works: torch {specifier}: {reason}".replace("  ", " "), remedy=_way_out(facts))
     return None, list(choice.rejected), [block]
+
+
+def _newer(build: Build, rejected: Iterable[Rejected]) -> list[Rejected]:
+    """What was turned down on the way to a build; older releases than it would not have been taken anyway."""
+    releases = tables.torch_wheels().release
+    passed = tuple(f"torch {release.version}+" for release in releases[: releases.index(build.release) + 1])
+    return [each for each in rejected if each.choice.startswith(passed)]
 
 
 def _way_out(facts: WheelFacts) -> Remedy:
