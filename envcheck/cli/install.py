@@ -93,7 +93,7 @@ def COMMAND(  # noqa: N802
     if act and prepared.receipt is not None and (yes or prepared.is_current or _agreed(made, snapshot)):
         with shown() as progress:
             made = installing.execute(host, wanted, prepared, progress)
-    deliver(_as_json(made) if format_name == "json" else _as_text(made, snapshot))
+    deliver((_as_json(made) if format_name == "json" else _as_text(made, snapshot)) + "\n")
     return 1 if made.blocked else 0
 
 

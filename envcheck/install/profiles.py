@@ -20,7 +20,12 @@ def names() -> list[str]:
 
 def load(wanted: Sequence[str]) -> tuple[Profile, ...]:
     """The named profiles, each once, in the order given; an unknown name is answered with the nearest ones."""
-    return tuple(_load(name) for name in dict.fromkeys(wanted))
+    return tuple(_load(name) for name in dict.fromkeys(_spelled(each) for each in wanted))
+
+
+def _spelled(name: str) -> str:
+    """As profiles are spelled: backends are also known as "llama.cpp" and "llama_cpp"."""
+    return name.strip().lower().replace(".", "-").replace("_", "-")
 
 
 def _load(name: str) -> Profile:
