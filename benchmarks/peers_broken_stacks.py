@@ -3,7 +3,7 @@
     python benchmarks/peers_broken_stacks.py [--env-doctor PROGRAM] [--cuda-doctor PROGRAM] [--llmfit PROGRAM]
 
 Each stack of `peers_stacks.py` is laid out on disk (see `peers_fake_machine.py`), then every tool is run on it. A tool
-is right where its complaints name the decisive fact (`words`, a pattern written before the tools were run) and, on the
+is right where its complaints name the decisive fact (the pattern `words`) and, on the
 sound stacks, where it raises no error. A peer that was not given is "not run". `--python` of the peers cannot be set:
 they judge the interpreter they run in, so a stack whose fault is the interpreter is out of their sight.
 The same machines are also handed to `envcheck check --assume` as descriptions, with nothing on disk.

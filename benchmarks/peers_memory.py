@@ -6,6 +6,8 @@ The rule that picks the ten, written before any answer was seen: mainline engine
 named by its log, one line per model, in the order of ids; four of llama.cpp (weights, cache and compute buffers
 printed), three of vLLM (weights printed), three of Transformers (torch's peak printed).
 
+envcheck's rules were made from this file, so the ten are not unseen by it; they are by the others.
+
 What is compared: llama.cpp, the sum of the printed buffers; vLLM, the weights alone, because its cache takes what is
 left of the budget; Transformers, the peak. llmfit: `plan --json`, least `vram_gb` (vLLM: `disk_size_gb`), counted as
 GB of 10^9 or 2^30 bytes, whichever is nearer. A model or quantization that it does not list is "not listed"; the

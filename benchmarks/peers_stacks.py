@@ -1,7 +1,8 @@
 """The faked machines of `peers_broken_stacks.py`: each with one fault that is known to break it, and sound ones.
 
-`words` is what an answer must contain to name the fault; it was written before any tool was run. Versions and pins are
-those of `requirements_matrix/`.
+`words` is what an answer must contain to name the fault. The patterns were written before any tool was run, but for
+the two on CUDA_VISIBLE_DEVICES, tightened afterwards: quoting the variable is not naming it as the cause. Versions and
+pins are those of `requirements_matrix/`. Five stacks were missed by envcheck when first run, and led to changes.
 """
 
 from __future__ import annotations
