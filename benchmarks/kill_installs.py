@@ -1,8 +1,10 @@
 """Kill real installations at random moments and look at what the next command makes of it.
 
-    python benchmarks/kill_installs.py [--kills 200] [--seed 1] [--in-place]
+    python benchmarks/kill_installs.py [--kills 200] [--seed 1] [--in-place | --command]
 
-`--in-place` changes an existing environment instead of building a generation beside the old one.
+`--in-place` changes an existing environment instead of building a generation beside the old one. `--command` kills the
+command line itself, `envcheck install PROFILE --only`, with real profiles (web, then vector) from a bundle made first;
+that needs an index once.
 
 Each round starts an installation on an environment in one of two states, with several packages going up, down, in
 and out, kills the whole process group with SIGKILL after a random delay within the time such an installation takes,
@@ -20,6 +22,7 @@ import collections
 import contextlib
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -27,6 +30,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import ClassVar
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -146,12 +150,80 @@ def one_round(
     return f"{found}, WRONG" if again and found == "old" else found
 
 
+class Command:
+    """Rounds with the command line and real packages, installed offline from a bundle."""
+
+    PROFILES: ClassVar[dict[str, str]] = {"old": "web", "new": "vector"}
+
+    def __init__(self, folder: Path) -> None:
+        self.house = folder / "wheelhouse"
+        self.envcheck = [sys.executable, "-m", "envcheck"]
+        self.env = {**os.environ, "PYTHONPATH": str(ROOT)}
+        self.finish(*self.envcheck, "bundle", *self.PROFILES.values(), "-o", str(self.house))
+
+    def argv(self, root: Path, state: str) -> list[str]:
+        """The installation of a state."""
+        where = ["--target", str(root), "--only", "--yes", "--offline", "--wheelhouse", str(self.house)]
+        return [*self.envcheck, "install", self.PROFILES[state], *where]
+
+    def finish(self, *argv: str, codes: tuple[int, ...] = (0,)) -> None:
+        """Run a command to its end."""
+        done = subprocess.run(argv, env=self.env, capture_output=True, text=True, check=False)
+        if done.returncode not in codes:
+            raise SystemExit(f"{argv[2:5]} ended with {done.returncode}: {done.stderr[-600:]}")
+
+    def round(self, clean: dict[str, dict[str, str]], root: Path, delay: float, again: bool) -> str:
+        """Kill one installation old → new after `delay`; what the next command ends in."""
+        self.finish(*self.argv(root, "old"))
+        process = subprocess.Popen(
+            self.argv(root, "new"),
+            env=self.env,
+            start_new_session=True,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        time.sleep(delay)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        if again:
+            self.finish(*self.argv(root, "new"))
+        else:
+            # 2: there is nothing to take back, because the killed installation had not got that far.
+            self.finish(*self.envcheck, "rollback", "--target", str(root), codes=(0, 2))
+        found = next((name for name, files in clean.items() if files == installed(root, False)), "MIXED")
+        return found if found == ("new" if again else "old") else f"{found}, WRONG"
+
+
+def command_rounds(folder: Path, kills: int, seed: int) -> None:
+    """Run the rounds with the command line and print the tally."""
+    command, chance = Command(folder), random.Random(seed)
+    clean: dict[str, dict[str, str]] = {}
+    for state in STATES:
+        started = time.perf_counter()
+        command.finish(*command.argv(folder / f"clean-{state}", state))
+        span = time.perf_counter() - started
+        clean[state] = installed(folder / f"clean-{state}", False)
+    tally: collections.Counter[str] = collections.Counter()
+    for number in range(kills):
+        root, again = folder / f"round-{number}", chance.random() < 0.5
+        outcome = command.round(clean, root, chance.uniform(0, span * 1.1), again)
+        tally[f"{'install again' if again else 'rollback'} → {outcome}"] += 1
+        shutil.rmtree(root)
+        print(f"\r{number + 1}/{kills}", end="", file=sys.stderr, flush=True)
+    files = {state: len(each) for state, each in clean.items()}
+    print(f"\n{kills} kills of the command, seed {seed}, delays 0 to {span * 1.1:.2f} s, files {files}")
+    for outcome, count in sorted(tally.items()):
+        print(f"  {outcome}: {count}")
+
+
 def main() -> None:
     """Run the rounds and print the tally."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--in-place", action="store_true")
+    parser.add_argument("--command", action="store_true")
     parser.add_argument("--child", nargs=4, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:
@@ -161,6 +233,9 @@ def main() -> None:
     chance = random.Random(options.seed)
     with tempfile.TemporaryDirectory(prefix="kill-") as folder:
         os.environ["UV_CACHE_DIR"] = str(Path(folder) / "uv-cache")
+        if options.command:
+            command_rounds(Path(folder), options.kills, options.seed)
+            return
         world = World(Path(folder), files=FILES)
         clean: dict[str, dict[str, str]] = {}
         for state in STATES:
