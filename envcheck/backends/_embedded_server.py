@@ -36,6 +36,10 @@ def _parameters(options: dict[str, object]) -> object:
     parameters.offline = True
     parameters.ui = False
     parameters.verbosity = 4
+    if options["device"] == "cpu":
+        parameters.n_gpu_layers = 0
+        parameters.no_kv_offload = True
+        parameters.no_op_offload = True  # large products would go to a GPU even with no layer on it
     return parameters
 
 

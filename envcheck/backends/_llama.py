@@ -7,8 +7,10 @@ import http.client
 import re
 from typing import Any
 
-from envcheck.backends import _exchange, _http, _openai
-from envcheck.schema.backend import DeviceWords, Exchange, Request
+from envcheck.backends import _abilities, _exchange, _http, _openai
+from envcheck.backends._exchange import count as whole_number
+from envcheck.schema.backend import Ability, Claim, DeviceWords, Exchange, Request
+from envcheck.schema.errors import EnvcheckError
 
 
 class LlamaServer:
@@ -60,6 +62,33 @@ class LlamaServer:
         """One streamed answer; its prompt cache is off so that no prompt profits from another."""
         route, payload = _openai.body(request, self.model, {"cache_prompt": False})
         return _exchange.ask(self._to, "/v1" + route, payload, limit_s, stall_s, None, _openai.events)
+
+    def claims(self, ability: Ability) -> Claim:
+        """Tools by the template (`chat_template_caps`), pictures by `modalities`, embeddings by their route."""
+        if ability == "text":
+            return _abilities.TEXT
+        if ability == "embedding":
+            return _abilities.claims_embedding(self._to, "/v1/embeddings", self.model, {})
+        table, key = ("chat_template_caps", "supports_tools") if ability == "tools" else ("modalities", "vision")
+        found = _abilities.flag(self.props().get(table), key, f"/props: {table}")
+        return found or _abilities.unsaid(f"it offers {ability} (/props has no {table}.{key})")
+
+    def embed(self, texts: tuple[str, ...], limit_s: float) -> _abilities.Vectors:
+        """By OpenAI's route."""
+        return _abilities.embed(self._to, "/v1/embeddings", self.model, texts, limit_s, {})
+
+    def greedy(self, text: str, count: int, limit_s: float) -> tuple[int, ...]:
+        """By llama.cpp's own route, which gives ids (server README, `return_tokens`)."""
+        order = {"prompt": text, "n_predict": count, "temperature": 0, "return_tokens": True, "cache_prompt": False}
+        try:
+            found = _http.post(self._to, "/completion", order, limit_s)
+        except (OSError, http.client.HTTPException, _http.Refused) as fault:
+            raise EnvcheckError(f"llama.cpp gave no tokens ({fault})") from fault
+        ids = found.get("tokens") if isinstance(found, dict) else None
+        known = [whole_number(token) for token in ids] if isinstance(ids, list) else []
+        if not known or None in known:
+            raise EnvcheckError("llama.cpp gave no token ids")
+        return tuple(token for token in known if token is not None)
 
     def close(self) -> None:
         """Nothing to stop: it was running before."""

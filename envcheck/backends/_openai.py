@@ -6,13 +6,14 @@ Shared by every backend that speaks it. Fields beyond the standard are taken whe
 
 from __future__ import annotations
 
+import base64
 import json
 from typing import Any
 
 from envcheck.backends import _http
 from envcheck.backends._exchange import Read, count, figure
 from envcheck.backends._sse import Decoder
-from envcheck.schema.backend import Ended, EngineTimings, Exchange, Piece, Request
+from envcheck.schema.backend import Ended, EngineTimings, Exchange, Message, Piece, Request
 
 
 def body(request: Request, model: str, extra: dict[str, Any] | None = None) -> tuple[str, dict[str, Any]]:
@@ -28,8 +29,24 @@ def body(request: Request, model: str, extra: dict[str, Any] | None = None) -> t
     }
     if request.completion is not None:
         return "/completions", {**common, "prompt": request.completion}
-    messages = [{"role": m.role, "content": m.content} for m in request.messages]
-    return "/chat/completions", {**common, "messages": messages}
+    messages = [{"role": m.role, "content": _content(m)} for m in request.messages]
+    return "/chat/completions", {**common, "messages": messages, **tools(request)}
+
+
+def _content(message: Message) -> Any:
+    """Plain text, or text and a picture as a data URL (OpenAI, "Images and vision")."""
+    if not message.png:
+        return message.content
+    url = f"data:image/png;base64,{base64.b64encode(message.png).decode()}"
+    return [{"type": "text", "text": message.content}, {"type": "image_url", "image_url": {"url": url}}]
+
+
+def tools(request: Request) -> dict[str, Any]:
+    """The field `tools`, the same on OpenAI's and Ollama's wire and in chat templates; empty without any."""
+    if not request.tools:
+        return {}
+    described = [{"name": t.name, "description": t.description, "parameters": t.parameters} for t in request.tools]
+    return {"tools": [{"type": "function", "function": function} for function in described]}
 
 
 class _Seen:

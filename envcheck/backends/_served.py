@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from envcheck.backends import _exchange, _http, _metrics, _openai, _server, _stores, _target
-from envcheck.schema.backend import Candidate, DeviceWords, Exchange, Progress, Request
+from envcheck.backends import _abilities, _exchange, _http, _metrics, _openai, _server, _stores, _target
+from envcheck.schema.backend import Ability, Candidate, Claim, DeviceWords, Exchange, Progress, Request
 from envcheck.schema.errors import EnvcheckError, InputError
 from envcheck.schema.facts import Record
 
@@ -83,6 +83,22 @@ class ServedEngine:
             own = _metrics.timings(before, after, f"{self._kind.module}:")
             exchange = msgspec.structs.replace(exchange, timings=own)
         return self._started.explained(exchange) if self._started else exchange
+
+    def claims(self, ability: Ability) -> Claim:
+        """Tools need a parser that the starter of the server chose, and no route tells of it or of pictures."""
+        if ability == "text":
+            return _abilities.TEXT
+        if ability == "embedding":
+            return _abilities.claims_embedding(self._to, "/v1/embeddings", self.model, {})
+        if ability == "tools" and self._started is not None:
+            return Claim(claimed=False, says="it was started here without a parser for tool calls")
+        return _abilities.unsaid(f"the model offers {ability}: no route of {self._kind.name} tells")
+
+    def embed(self, texts: tuple[str, ...], limit_s: float) -> _abilities.Vectors:
+        return _abilities.embed(self._to, "/v1/embeddings", self.model, texts, limit_s, {})
+
+    def greedy(self, text: str, count: int, limit_s: float) -> tuple[int, ...]:  # noqa: ARG002
+        raise EnvcheckError(f"{self._kind.name} is not asked for token ids")
 
     def close(self) -> None:
         if self._started is not None:

@@ -96,7 +96,13 @@ class Worker:
         return {"bytes": sizes, "dtypes": dtypes}
 
     def ask(
-        self, messages: list[dict[str, str]], completion: str | None, max_tokens: int, temperature: float, seed: int
+        self,
+        messages: list[dict[str, str]],
+        completion: str | None,
+        max_tokens: int,
+        temperature: float,
+        seed: int,
+        tools: Any = None,
     ) -> None:
         """Generate one answer, greedily at temperature 0."""
         import torch
@@ -105,7 +111,9 @@ class Worker:
         if completion is not None:
             text = completion
         elif self.tokenizer.chat_template:
-            text = self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+            text = self.tokenizer.apply_chat_template(
+                messages, tools=tools, tokenize=False, add_generation_prompt=True
+            )
         else:
             text = "\n".join(message["content"] for message in messages)
         special = completion is not None or not self.tokenizer.chat_template
@@ -128,6 +136,15 @@ class Worker:
             decode_s=(pieces.last or started) - (pieces.first or started),
             peak=peak_bytes(torch, self.model.device),
         )
+
+    def greedy(self, text: str, count: int) -> None:
+        """Ids of the tokens that continue a text greedily."""
+        import torch
+
+        inputs = self.tokenizer(text, return_tensors="pt").to(self.model.device)
+        with torch.inference_mode():
+            output = self.model.generate(**inputs, max_new_tokens=count, do_sample=False)
+        say(event="tokens", ids=output[0, inputs["input_ids"].shape[1] :].tolist())
 
     def unload(self) -> None:
         """Drop the model and give memory back."""

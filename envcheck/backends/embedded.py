@@ -122,7 +122,7 @@ class Embedded:
                 f"The weights {path.name} are damaged (their sha256 is not the published one): {HOW_TO_GET}."
             )
         count = threads()
-        options = {"path": str(path), "model": MODEL, "context": CONTEXT, "threads": count}
+        options = {"path": str(path), "model": MODEL, "context": CONTEXT, "threads": count, "device": candidate.device}
         script = Path(__file__).with_name("_embedded_server.py")
         progress(f"starting llama.cpp with {MODEL} on {count} thread{'s' if count > 1 else ''}")
         started = time.monotonic()

@@ -101,7 +101,9 @@ class LlamaCpp:
 
         def command(port: int) -> list[str]:
             where = ["--host", "127.0.0.1", "--port", str(port)]
-            return [program, "-m", candidate.path, "--alias", candidate.model, *where, "-c", str(CONTEXT), "-np", "1"]
+            model = [program, "-m", candidate.path, "--alias", candidate.model]
+            device = ["--device", "none"] if candidate.device == "cpu" else []
+            return [*model, *where, "-c", str(CONTEXT), "-np", "1", *device]
 
         started = _server.start(
             command, host.env, label=PROGRAM, ready_path="/health", limit_s=READY_LIMIT_S, progress=progress

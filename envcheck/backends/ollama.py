@@ -5,14 +5,27 @@ Wire as in ollama's docs/api.md: newline-delimited JSON, durations in nanosecond
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import http.client
 import json
 from typing import TYPE_CHECKING, Any
 
-from envcheck.backends import _exchange, _http, _server
+from envcheck.backends import _abilities, _exchange, _http, _openai, _server
 from envcheck.backends._exchange import Read, count, figure
-from envcheck.schema.backend import Candidate, DeviceWords, Ended, EngineTimings, Exchange, Piece, Progress, Request
+from envcheck.schema.backend import (
+    Ability,
+    Candidate,
+    Claim,
+    DeviceWords,
+    Ended,
+    EngineTimings,
+    Exchange,
+    Message,
+    Piece,
+    Progress,
+    Request,
+)
 from envcheck.schema.errors import EnvcheckError, InputError
 
 if TYPE_CHECKING:
@@ -71,12 +84,10 @@ class OllamaEngine:
         )
 
     def settings(self) -> dict[str, str]:
-        try:
-            shown = _http.post(self._to, "/api/show", {"model": self.model}, limit_s=5.0)
-        except _FAULTS:
+        shown = self._shown()
+        if shown is None:
             return {}
         row = self._loaded(self.model) or {}
-        shown = shown if isinstance(shown, dict) else {}
         details = shown.get("details") if isinstance(shown.get("details"), dict) else {}
         template = shown.get("template")
         found = {
@@ -95,9 +106,24 @@ class OllamaEngine:
         if request.completion is not None:
             route, body = "/api/generate", {**common, "prompt": request.completion, "raw": True}
         else:
-            messages = [{"role": m.role, "content": m.content} for m in request.messages]
-            route, body = "/api/chat", {**common, "messages": messages}
+            messages = [_message(m) for m in request.messages]
+            route, body = "/api/chat", {**common, "messages": messages, **_openai.tools(request)}
         return _exchange.ask(self._to, route, body, limit_s, stall_s, None, events)
+
+    def claims(self, ability: Ability) -> Claim:
+        """By `capabilities` of `/api/show` (ollama, types/model/capability.go); servers before it claim only text."""
+        listed = (self._shown() or {}).get("capabilities")
+        if not isinstance(listed, list):
+            return _abilities.TEXT if ability == "text" else _abilities.unsaid("/api/show knows capabilities")
+        name = "completion" if ability == "text" else ability
+        words = ", ".join(str(word) for word in listed) or "none"
+        return Claim(claimed=name in listed, says=f"/api/show: capabilities {words}")
+
+    def embed(self, texts: tuple[str, ...], limit_s: float) -> _abilities.Vectors:
+        return _abilities.embed(self._to, "/v1/embeddings", self.model, texts, limit_s, {})
+
+    def greedy(self, text: str, count: int, limit_s: float) -> tuple[int, ...]:  # noqa: ARG002
+        raise EnvcheckError("Ollama gives no token ids")
 
     def close(self) -> None:
         if not self._was_loaded:
@@ -105,6 +131,13 @@ class OllamaEngine:
                 _http.post(self._to, "/api/generate", {"model": self.model, "keep_alive": 0, "stream": False})
             except _FAULTS:
                 return  # the server is gone, and the model with it
+
+    def _shown(self) -> dict[str, Any] | None:
+        try:
+            found = _http.post(self._to, "/api/show", {"model": self.model}, limit_s=5.0)
+        except _FAULTS:
+            return None
+        return found if isinstance(found, dict) else None
 
     def _loaded(self, model: str) -> dict[str, Any] | None:
         try:
@@ -114,6 +147,11 @@ class OllamaEngine:
         rows = found.get("models") if isinstance(found, dict) else None
         named = [row for row in rows or [] if isinstance(row, dict) and model in (row.get("name"), row.get("model"))]
         return named[0] if named else None
+
+
+def _message(message: Message) -> dict[str, Any]:
+    picture = {"images": [base64.b64encode(message.png).decode()]} if message.png else {}
+    return {"role": message.role, "content": message.content, **picture}
 
 
 def events(reads: list[Read], _content_type: str) -> Exchange:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import http.client
 from typing import TYPE_CHECKING
 
-from envcheck.backends import _exchange, _http, _openai
-from envcheck.schema.backend import Candidate, DeviceWords, Exchange, Progress, Request
+from envcheck.backends import _abilities, _exchange, _http, _openai
+from envcheck.schema.backend import Ability, Candidate, Claim, DeviceWords, Exchange, Progress, Request
 from envcheck.schema.errors import EnvcheckError, InputError
 
 if TYPE_CHECKING:
@@ -42,6 +42,20 @@ class OpenAiEngine:
     def ask(self, request: Request, limit_s: float, stall_s: float) -> Exchange:
         route, payload = _openai.body(request, self.model)
         return _exchange.ask(self._to, route, payload, limit_s, stall_s, self._headers, _openai.events)
+
+    def claims(self, ability: Ability) -> Claim:
+        """The protocol has no claims: only what a route answers is known."""
+        if ability == "text":
+            return _abilities.TEXT
+        if ability == "embedding":
+            return _abilities.claims_embedding(self._to, "/embeddings", self.model, self._headers)
+        return _abilities.unsaid(f"the model offers {ability}: the protocol cannot tell")
+
+    def embed(self, texts: tuple[str, ...], limit_s: float) -> _abilities.Vectors:
+        return _abilities.embed(self._to, "/embeddings", self.model, texts, limit_s, self._headers)
+
+    def greedy(self, text: str, count: int, limit_s: float) -> tuple[int, ...]:  # noqa: ARG002
+        raise EnvcheckError("the protocol gives no token ids")
 
     def close(self) -> None:
         return

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import time
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from envcheck.backends import _server, _stores, _target
+import msgspec
+
+from envcheck.backends import _abilities, _calls, _openai, _server, _stores, _target
 from envcheck.backends._exchange import count, figure
 from envcheck.child import Child
 from envcheck.schema.backend import (
+    Ability,
     Candidate,
+    Claim,
     DeviceWords,
     Ended,
     EngineTimings,
@@ -83,6 +88,7 @@ class TransformersEngine:
             "max_tokens": request.max_tokens,
             "temperature": request.temperature,
             "seed": request.seed,
+            **_openai.tools(request),
         }
         sent = time.monotonic_ns()
         pieces: list[Piece] = []
@@ -91,6 +97,8 @@ class TransformersEngine:
             ended, error, last = self._collect(pieces, sent, limit_s, stall_s)
         except KeyboardInterrupt:
             ended, error, last = "interrupted", "interrupted by Ctrl-C", {}
+        if request.tools and pieces and (tool := _calls.written("".join(piece.text for piece in pieces))):
+            pieces[-1] = msgspec.structs.replace(pieces[-1], tool=tool)
         self._peak = max(filter(None, (self._peak, figure(last.get("peak")))), default=None)
         return Exchange(
             sent_ns=sent,
@@ -102,6 +110,30 @@ class TransformersEngine:
             timings=_timings(last),
             error=error,
         )
+
+    def claims(self, ability: Ability) -> Claim:
+        """Tools by the chat template, which must name them to show them; the model is loaded for text alone."""
+        if ability == "text":
+            return _abilities.TEXT
+        if ability != "tools":
+            return Claim(claimed=False, says="the model is loaded to continue text")
+        named = re.search(r"\btools\b", str(self._loaded.get("template") or "")) is not None
+        return Claim(claimed=named, says=f"the chat template {'uses' if named else 'has no place for'} tools")
+
+    def embed(self, texts: tuple[str, ...], limit_s: float) -> _abilities.Vectors:  # noqa: ARG002
+        raise EnvcheckError("the model is loaded to continue text")
+
+    def greedy(self, text: str, count: int, limit_s: float) -> tuple[int, ...]:
+        """Ids straight from `generate`."""
+        self._child.write(json.dumps({"op": "greedy", "text": text, "count": count}).encode())
+        deadline = time.monotonic() + limit_s
+        while (line := self._child.line(deadline - time.monotonic())) is not None:
+            document = _document(line[1])
+            if document.get("event") == "error":
+                raise EnvcheckError(f"{document.get('kind')}: {document.get('says')}")
+            if document.get("event") == "tokens":
+                return tuple(int(token) for token in document.get("ids") or ())
+        raise EnvcheckError(f"the Transformers worker gave no tokens in {limit_s:g} s")
 
     def close(self) -> None:
         self._child.stop()
@@ -183,6 +215,8 @@ class Transformers:
         path = PurePosixPath(candidate.path)
         gguf = path.name if path.suffix == ".gguf" else ""
         order = {"op": "load", "path": str(path.parent if gguf else path), "gguf": gguf}
+        if candidate.device:
+            order["device"] = candidate.device
         progress(f"loading {candidate.model} with Transformers")
         started = time.monotonic()
         child = _worker(host)

@@ -116,8 +116,10 @@ def _prompt_line(prompt: PromptRun) -> str:
         ("VRAM", prompt.vram_mib, "MiB"),
     ]
     known = ", ".join(f"{name} {value:.4g} {unit}" for name, value, unit in figures if value is not None)
+    if prompt.skipped_because:
+        return f"  {prompt.id:<19} {'skipped':<11} {_printable(prompt.skipped_because)}"
     mark = "interrupted" if prompt.interrupted else prompt.answer.replace("_", " ")
-    return f"  {prompt.id:<18} {mark:<11} {known}"
+    return f"  {prompt.id:<19} {mark:<11} {known}"
 
 
 def _printable(text: str) -> str:

@@ -36,6 +36,7 @@ def workloads() -> tuple[Workload, ...]:
             cannot_tell=row.get("cannot_tell", ""),
         )
         for row in rows
+        if "needs" not in row and ("prompt" in row or "completion" in row)  # one turn, and every model can be asked
     )
 
 

@@ -69,7 +69,9 @@ def _prompts(root: Element, machine: Machine, run: Run) -> None:
         if prompt.e2e_ms is not None:
             case.set("time", f"{prompt.e2e_ms / 1000:.3f}")
         _properties(case, answer=prompt.answer, **_figures(prompt))
-        if prompt.error is not None:
+        if prompt.skipped_because:
+            SubElement(case, "skipped", message=inert(prompt.skipped_because))
+        elif prompt.error is not None:
             SubElement(case, "error", type="no answer", message=inert(prompt.error))
         elif not prompt.passed:
             # A wrong answer of a small model is no failure of the environment.

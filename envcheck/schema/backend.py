@@ -7,7 +7,7 @@ plain values that pass between backends and validation. Clock values are `time.m
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import msgspec
 
@@ -25,11 +25,33 @@ Ended = Literal["complete", "cut", "stalled", "refused", "unreachable", "too_lon
 sent, `too_long` a time or size limit of ours."""
 
 
+Ability = Literal["text", "tools", "vision", "embedding"]
+"""What a prompt needs of a model: only what the model or its template claims is asked for."""
+
+
+class Claim(Record):
+    """Whether an engine claims an ability for its model, and the words this was read from."""
+
+    claimed: bool
+    says: str
+    """One clause: where it says so, or why it is taken not to."""
+
+
 class Message(Record):
     """One turn of a conversation."""
 
     role: Literal["system", "user", "assistant"]
     content: str
+    png: bytes = b""
+    """A picture that belongs to the turn."""
+
+
+class Tool(Record):
+    """A function the model may ask to be called; `parameters` is a JSON schema (OpenAI, "Function calling")."""
+
+    name: str
+    description: str
+    parameters: dict[str, Any]
 
 
 class Request(Record):
@@ -41,6 +63,7 @@ class Request(Record):
     max_tokens: int = 128
     temperature: float = 0.0
     seed: int = 1
+    tools: tuple[Tool, ...] = ()
 
 
 class Piece(Record):
@@ -112,6 +135,8 @@ class Candidate(Record):
     url: str = ""
     version: str = ""
     device_expected: str = "unknown"
+    device: Literal["", "cpu"] = ""
+    """"cpu" where it is to run on the processor whatever else is there; "" leaves it to the engine."""
 
 
 class Engine(Protocol):
@@ -139,6 +164,15 @@ class Engine(Protocol):
 
     def ask(self, request: Request, limit_s: float, stall_s: float) -> Exchange:
         """Send one prompt and collect the stream. Never raises for what a server does; Ctrl-C ends as `interrupted`."""
+
+    def claims(self, ability: Ability) -> Claim:
+        """Whether it offers more than text; asked before a prompt that needs it."""
+
+    def embed(self, texts: tuple[str, ...], limit_s: float) -> tuple[tuple[float, ...], ...]:
+        """One vector per text. Raises EnvcheckError with the reason; asked only where embeddings are claimed."""
+
+    def greedy(self, text: str, count: int, limit_s: float) -> tuple[int, ...]:
+        """Ids of the `count` tokens that continue a text greedily. Raises EnvcheckError where it gives no ids."""
 
     def close(self) -> None:
         """Unload and stop what this run started; a server that was running already stays."""

@@ -17,7 +17,8 @@ class PromptRun(Record, omit_defaults=False):
 
     id: str
     kind: str
-    """"fixed_answer", "text_generation", "question_answering", "reasoning", "document_analysis" …"""
+    """"fixed_answer", "text_generation", "question_answering", "reasoning", "document_analysis",
+    "multi_turn", "tool_call", "embedding", "image"."""
     passed: bool
     """The answer is right. A wrong answer of a small model never fails the environment: see `Run.status`."""
     answer: Answer
@@ -25,6 +26,8 @@ class PromptRun(Record, omit_defaults=False):
     answer_sha256: str = ""
     why: str = ""
     """What was expected and seen, or the error."""
+    skipped_because: str = ""
+    """Why the prompt was not sent: the model does not claim what it needs."""
     prompt_tokens: int | None = None
     output_tokens: int | None = None
     ttft_ms: float | None = None
@@ -84,6 +87,19 @@ class LoadCycle(Record, omit_defaults=False):
     error: str = ""
 
 
+class Parity(Record, omit_defaults=False):
+    """Greedy tokens of the same engine and weights on the GPU and on the processor, set side by side."""
+
+    status: RunStatus
+    """`passed` also where only an open text differs: rounding decides between likely tokens. `degraded` where the
+    continuation that leaves no choice differs."""
+    says: str
+    compared: int = 0
+    """Tokens of the open text that both gave."""
+    first_difference: int | None = None
+    """Position (from 0) of the first token of the open text that differs; None where none does."""
+
+
 class Run(Record, omit_defaults=False):
     """One backend with one model, proved by real prompts."""
 
@@ -110,6 +126,8 @@ class Run(Record, omit_defaults=False):
     reconciled: tuple[Reconciled, ...] = ()
     cycles: tuple[LoadCycle, ...] = ()
     """Repeated loading and unloading, where asked for."""
+    parity: Parity | None = None
+    """None where no prompt was answered or it was not asked for."""
     leak_says: str = ""
     """What the memory after the cycles says, against the bound."""
     settings: dict[str, str] = msgspec.field(default_factory=dict)

@@ -183,6 +183,7 @@ def _copied(said: list[str], source: list[str], run: int = 8) -> float:
     return len(covered) / len(said)
 
 
+# "summary" needs the document; "tool_call" and "closer" judge more than text: envcheck/validate/abilities.py.
 _RULES: dict[Judge, Callable[[str, Row], Judged]] = {
     "starts_with": _starts_with,
     "states": _states,

@@ -10,6 +10,8 @@ from envcheck.schema.backend import DeviceWords, Engine
 from envcheck.schema.run import PromptRun, Run, RunStatus
 
 FIXED = "fixed_answer"
+ABILITIES = ("tool_call", "embedding", "image")
+"""Kinds that prove a claim of the model beyond text; the environment works without them."""
 NOT_OFFERED = ("HTTP 404", "HTTP 405", "HTTP 501")
 """How servers say that they have no route for raw completions."""
 
@@ -53,13 +55,28 @@ def judged(done: Sequence[PromptRun], asked: int, *, interrupted: bool) -> tuple
     if interrupted:
         finished = sum(not prompt.interrupted for prompt in done)
         return "skipped", f"interrupted by Ctrl-C after {finished} of {asked} prompts"
-    control = [p for p in done if p.kind == FIXED and not _not_offered(p)]
-    quality = [p for p in done if p.kind != FIXED]
-    for prompt in [*control, *quality]:
+    sent = [p for p in done if not p.skipped_because]
+    for prompt in sent:
+        if prompt.kind in ABILITIES or (prompt.kind == FIXED and _not_offered(prompt)):
+            continue
         if prompt.error or prompt.answer == "empty":
             return "failed", f"{prompt.id}: {prompt.error or prompt.why}"
     if len(done) < asked:
         return "failed", f"only {len(done)} of {asked} prompts could be asked"
+    status, why = _arithmetic(sent)
+    broken = next((p for p in sent if p.kind in ABILITIES and p.error), None)
+    if broken is None or status == "failed":
+        return status, why
+    return "degraded", f"{broken.kind.replace('_', ' ')} is claimed and does not work ({broken.error}); {why}"
+
+
+def _arithmetic(sent: Sequence[PromptRun]) -> tuple[RunStatus, str]:
+    """Whether answers show that the engine computes right; of those that could be sent all were answered."""
+    control = [p for p in sent if p.kind == FIXED and not _not_offered(p)]
+    quality = [p for p in sent if p.kind != FIXED]
+    if not any(p.kind not in ABILITIES for p in sent):
+        kinds = ", ".join(p.kind.replace("_", " ") for p in quality if p.answer == "right")
+        return "passed" if kinds else "degraded", f"the model claims no text; right is {kinds or 'nothing else'}"
     right = sum(p.answer == "right" for p in quality)
     tally = f"{right} of {len(quality)} quality answers are right"
     if control and all(p.answer == "right" for p in control):

@@ -12,6 +12,7 @@ from itertools import pairwise
 from envcheck.schema.backend import Exchange
 from envcheck.schema.facts import Record
 from envcheck.schema.run import PromptRun
+from envcheck.validate.abilities import calls
 from envcheck.validate.answers import Judged
 from envcheck.validate.memory import Peak
 from envcheck.validate.prompts import Row
@@ -75,7 +76,7 @@ def answer_text(exchange: Exchange) -> str:
 def prompt_run(exchange: Exchange, row: Row, judged: Judged, peak: Peak, *, cold: bool) -> PromptRun:
     """Everything about one prompt in one record."""
     found = times(exchange)
-    text = answer_text(exchange)
+    text = answer_text(exchange) or ", ".join(map(str, calls(exchange.pieces)))
     reasoned = any(piece.reasoning for piece in exchange.pieces)
     notes = [*exchange.oddities, *([found.note] if found.note else [])]
     if reasoned:

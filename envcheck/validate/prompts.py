@@ -9,11 +9,12 @@ from typing import Literal
 import msgspec
 
 from envcheck import resources
-from envcheck.schema.backend import Message, Request
+from envcheck.schema.backend import Ability, Message, Request, Tool
 from envcheck.schema.errors import EnvcheckError
 from envcheck.schema.facts import Record
+from envcheck.validate.picture import plain_png
 
-Judge = Literal["starts_with", "states", "duration", "python_sort", "summary"]
+Judge = Literal["starts_with", "states", "duration", "python_sort", "summary", "tool_call", "closer"]
 
 
 class Row(Record):
@@ -29,6 +30,17 @@ class Row(Record):
     checked: str
     prompt: str = ""
     completion: str = ""
+    turns: tuple[str, ...] = ()
+    """What the user says turn after turn; the answer to the last is judged."""
+    texts: tuple[str, ...] = ()
+    """Three texts to embed: the first two mean the same, the third something else."""
+    needs: Ability = "text"
+    """Sent only to models that claim it."""
+    tool: Tool | None = None
+    arguments: dict[str, tuple[str, ...]] = msgspec.field(default_factory=dict)
+    """What the call must name: one of the words, in lower case, for each argument."""
+    picture: tuple[int, int, int] | None = None
+    """Red, green and blue of a picture of one colour that is shown with the prompt."""
     document: str = ""
     required: bool = False
     """A wrong answer here means that the environment computes nonsense, not that the model is weak."""
@@ -67,12 +79,13 @@ class PromptSet(Record):
     documents: dict[str, str] = msgspec.field(default_factory=dict)
 
     def request(self, row: Row) -> Request:
-        """What is sent for a row."""
+        """What is sent for a row; of several turns the first."""
         if row.completion:
             messages: tuple[Message, ...] = ()
         else:
-            text = row.prompt.replace("{document}", self.documents.get(row.document, ""))
-            messages = (Message(role="user", content=text),)
+            text = (row.turns or (row.prompt,))[0].replace("{document}", self.documents.get(row.document, ""))
+            png = plain_png(*row.picture) if row.picture else b""
+            messages = (Message(role="user", content=text, png=png),)
         return Request(
             id=row.id,
             messages=messages,
@@ -80,6 +93,7 @@ class PromptSet(Record):
             max_tokens=row.max_tokens,
             temperature=self.settings.temperature,
             seed=self.settings.seed,
+            tools=(row.tool,) if row.tool else (),
         )
 
 
@@ -95,6 +109,8 @@ def load(path: Path | None = None) -> PromptSet:
     except (OSError, UnicodeDecodeError, msgspec.MsgspecError) as error:
         raise EnvcheckError(f"The prompts in {path.name} cannot be used: {error}.") from error
     for row in prompts.row:
-        if bool(row.prompt) == bool(row.completion):
-            raise EnvcheckError(f"{path.name}: row {row.id!r} needs either `prompt` or `completion`.")
+        if sum(map(bool, (row.prompt, row.completion, row.turns, row.texts))) != 1:
+            raise EnvcheckError(f"{path.name}: row {row.id!r} needs either `prompt`, `completion`, `turns` or `texts`.")
+        if (row.judge == "closer") != (len(row.texts) == 3) or (row.judge == "tool_call") != (row.tool is not None):
+            raise EnvcheckError(f"{path.name}: row {row.id!r} is judged by {row.judge!r}, which its fields do not fit.")
     return msgspec.structs.replace(prompts, documents=documents)

@@ -14,13 +14,12 @@ from typing import TYPE_CHECKING, cast
 import msgspec
 
 from envcheck.discover import load
-from envcheck.schema.backend import Backend, Candidate, Engine, Exchange, Progress
+from envcheck.schema.backend import Backend, Candidate, Engine, Progress
 from envcheck.schema.errors import EnvcheckError
 from envcheck.schema.facts import Record
 from envcheck.schema.run import PromptRun, Run, Validation
-from envcheck.validate import choose, compute, conclude, measure, memory, prompts, reconcile, switching
-from envcheck.validate.answers import Judged, judge
-from envcheck.validate.prompts import PromptSet, Row
+from envcheck.validate import asking, choose, compute, conclude, measure, memory, prompts, reconcile, switching
+from envcheck.validate.prompts import PromptSet
 
 if TYPE_CHECKING:
     from envcheck.host import Host
@@ -147,10 +146,13 @@ def _proved(
     read_vram = memory.nvml_reader() if engine.pids() else None
     after_load, basis = memory.ram_mib(memory.tree(engine.pids()))
     for number, row in enumerate(prompt_set.row, start=1):
+        if (left_out := asking.skipped(engine, row)) is not None:
+            done.append(left_out)
+            continue
         progress(f"prompt {number} of {len(prompt_set.row)}: {row.kind.replace('_', ' ')}")
         with memory.Watch(engine.pids(), read_vram) as watch:
-            exchange = engine.ask(prompt_set.request(row), limits.prompt_s, limits.stall_s)
-        done.append(measure.prompt_run(exchange, row, _judged(exchange, row, prompt_set), watch.peak, cold=number == 1))
+            exchange, judged = asking.put(engine, row, prompt_set, limits)
+        done.append(measure.prompt_run(exchange, row, judged, watch.peak, cold=number == 1))
         if exchange.ended in ("interrupted", "unreachable"):
             break
     interrupted = any(prompt.interrupted for prompt in done)
@@ -165,13 +167,6 @@ def _proved(
         memory_mib={**run.memory_mib, **{name: round(mib, 1) for name, mib in sizes.items() if mib is not None}},
         settings={**_sampling(prompt_set), **run.settings, **({"ram_basis": basis} if basis else {})},
     )
-
-
-def _judged(exchange: Exchange, row: Row, prompt_set: PromptSet) -> Judged:
-    text = measure.answer_text(exchange)
-    if exchange.ended != "complete":
-        return Judged(answer="not_judged" if text.strip() else "empty", why=exchange.error)
-    return judge(text, row, prompt_set)
 
 
 def _peak(values: Iterable[float | None]) -> float | None:

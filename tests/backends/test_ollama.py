@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from typing import get_args
 
 import pytest
 
 from envcheck.backends import _http
 from envcheck.backends.ollama import BACKEND, OllamaEngine, address_of, events
 from envcheck.host import Host
-from envcheck.schema.backend import Ended, Message, Request
+from envcheck.schema.backend import Ability, Ended, Message, Request, Tool
 from envcheck.schema.errors import EnvcheckError, InputError
 from tests.validate.scripted import CLOSE, RESET, ScriptedServer, Step
 
@@ -124,6 +125,37 @@ def test_raw_completions_go_to_generate() -> None:
     sent = json.loads(body)
     assert sent["raw"] is True
     assert sent["options"] == {"temperature": 0.0, "seed": 9, "num_predict": 4}
+
+
+@pytest.mark.parametrize(
+    ("shown", "claimed"),
+    [
+        ({"capabilities": ["completion", "tools"]}, ["text", "tools"]),
+        ({"capabilities": ["completion", "vision", "embedding"]}, ["text", "vision", "embedding"]),
+        ({"capabilities": ["embedding"]}, ["embedding"]),
+        ({"capabilities": "all"}, ["text"]),
+        ({}, ["text"]),
+        ([], ["text"]),
+    ],
+)
+def test_only_what_is_listed_is_claimed(shown: object, claimed: list[str]) -> None:
+    with ScriptedServer(document(EMPTY), document(shown)) as server:
+        engine = OllamaEngine(_http.address(server.url.removesuffix("/v1")), "m:1b", "0.13")
+        assert [ability for ability in get_args(Ability) if engine.claims(ability).claimed] == claimed
+
+
+def test_tools_and_pictures_go_out_in_ollamas_shape() -> None:
+    call = {"function": {"name": "get_weather", "arguments": {"city": "Paris"}}}
+    said = line(message={"role": "assistant", "content": "", "tool_calls": [call]}, done=False) + line(**LAST)
+    tool = Tool(name="get_weather", description="The weather", parameters={"type": "object"})
+    request = Request(id="q", messages=(Message(role="user", content="See?", png=b"\x89PNG"),), tools=(tool,))
+    with ScriptedServer(document(EMPTY), [HEAD + said, CLOSE]) as server:
+        engine = OllamaEngine(_http.address(server.url.removesuffix("/v1")), "m:1b", "0.13")
+        exchange = engine.ask(request, 5.0, 2.0)
+    sent = json.loads(server.requests[1].partition(b"\r\n\r\n")[2])
+    assert sent["messages"] == [{"role": "user", "content": "See?", "images": ["iVBORw=="]}]
+    assert sent["tools"][0]["function"]["name"] == "get_weather"
+    assert json.loads(exchange.pieces[0].tool) == [call]
 
 
 def test_a_runner_that_dies_keeps_what_it_said() -> None:

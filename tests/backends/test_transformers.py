@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 from importlib.util import find_spec
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from envcheck.backends import transformers
+from envcheck.backends import _calls, transformers
 from envcheck.backends.embedded import weights
 from envcheck.host import Host
-from envcheck.schema.backend import Candidate, Ended, Exchange, Message, Request
+from envcheck.schema.backend import Candidate, Ended, Exchange, Message, Request, Tool
 from envcheck.schema.errors import EnvcheckError
 from envcheck.validate.run import validate
 
@@ -68,6 +70,48 @@ def test_an_answer(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     text = "".join(piece.text for piece in exchange.pieces)
     assert text == said if name != "no end" else set(text) == {"x"}
     assert error in exchange.error
+
+
+WRITTEN = [
+    ('<tool_call>\n{"name": "f", "arguments": {"a": 1}}\n</tool_call>', ["f"]),
+    ('[TOOL_CALLS] [{"name": "f", "arguments": {}}, {"name": "g", "arguments": {}}]', ["f", "g"]),
+    ('<|python_tag|>{"name": "f", "parameters": {"a": "b"}}', ["f"]),
+    ('{"thought": {"name": "x"}} {"name": "f", "arguments": {}}', ["f"]),
+    ('{"name": "f", "arguments": "{}"}', []),
+    ('{"name": "f", "arguments": {"a": ', []),
+    ("{" * 5000, []),
+    ("It is sunny.", []),
+]
+
+
+@pytest.mark.parametrize(("text", "names"), WRITTEN)
+def test_calls_written_as_text(text: str, names: list[str]) -> None:
+    found = _calls.written(text)
+    assert [call["function"]["name"] for call in (json.loads(found) if found else [])] == names
+
+
+def test_a_call_in_the_text_is_passed_on_as_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = "say(event='text', text='{\"name\": \"f\", \"arguments\": {}}')\nassert order['tools']\nend()\n"
+    tool = Tool(name="f", description="", parameters={})
+    engine = opened(READY.replace("'t'", "'{% if tools %}'") + said, tmp_path, monkeypatch)
+    try:
+        exchange = engine.ask(msgspec.structs.replace(CHAT, tools=(tool,)), 20.0, 5.0)
+    finally:
+        engine.close()
+    assert json.loads(exchange.pieces[-1].tool)[0]["function"]["name"] == "f"
+
+
+@pytest.mark.parametrize(("template", "claimed"), [("{% if tools %}", True), ("{{ toolsmith }}", False), ("", False)])
+def test_tools_are_claimed_by_the_template(
+    template: str, claimed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = opened(HEAD.replace('template="t"', f'template="{template}"') + "loaded()\n", tmp_path, monkeypatch)
+    try:
+        assert engine.claims("tools").claimed is claimed
+        assert not engine.claims("vision").claimed
+        assert engine.claims("text").claimed
+    finally:
+        engine.close()
 
 
 def test_what_the_worker_says_of_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,6 +14,7 @@ from envcheck.validate.answers import judge, repeated
 
 PROMPTS = prompts.load()
 ROWS = {row.id: row for row in PROMPTS.row}
+TEXT_ROWS = [row.id for row in PROMPTS.row if row.judge not in ("tool_call", "closer")]
 
 CASES: list[tuple[str, Answer, str]] = [
     ("fixed_answer", "right", " 5 6 7 8"),
@@ -99,6 +100,18 @@ CASES: list[tuple[str, Answer, str]] = [
         "wrong",
         "It stores keys. It uses memory. It has layers. It has heads. It has blocks. It waits.",
     ),
+    ("remembers_a_name", "right", "Ada"),
+    ("remembers_a_name", "right", "Your name is Ada."),
+    ("remembers_a_name", "right", "You told me that you are called Ada, didn't you?"),
+    ("remembers_a_name", "wrong", "I do not know your name."),
+    ("remembers_a_name", "wrong", "My name is Max. What is your name?"),
+    ("remembers_a_name", "wrong", "Your name is not Ada."),
+    ("remembers_a_name", "wrong", "Your name is Adam."),
+    ("remembers_a_name", "refused", "I'm sorry, but I cannot know that."),
+    ("colour_of_a_picture", "right", "Red."),
+    ("colour_of_a_picture", "right", "The picture is filled with a bright red."),
+    ("colour_of_a_picture", "wrong", "The colour is blue."),
+    ("colour_of_a_picture", "wrong", "I see a tired dog."),
     ("document_summary", "looping", "This process consumes a single head and a single head at each step. " * 8),
 ]
 
@@ -110,7 +123,7 @@ def test_verdict(id: str, answer: Answer, text: str) -> None:
     assert judged.why
 
 
-@pytest.mark.parametrize("id", ROWS)
+@pytest.mark.parametrize("id", TEXT_ROWS)
 @settings(max_examples=60, deadline=None)
 @given(text=st.text(max_size=300))
 def test_any_text_gets_a_verdict(id: str, text: str) -> None:

@@ -33,7 +33,11 @@ ANSWERS = [
     delta(content="The capital of France is Paris."),
     delta(content="It takes 2 hours."),
     delta(content="The KV cache keeps keys and values in memory. Quantization and paged attention help."),
+    delta(content="Hello Ada!"),
+    delta(content="Your name is Ada."),
 ]
+KINDS = ["fixed_answer", "text_generation", "question_answering", "reasoning", "document_analysis", "multi_turn"]
+ABILITIES = ["tool_call", "image", "embedding"]
 
 
 def scripts(answers: list[bytes]) -> list[list[Step]]:
@@ -49,7 +53,10 @@ def proved(*played: list[Step], stall_s: float = 5.0) -> Run:
 
 def test_right_answers_pass() -> None:
     run = proved(*scripts(ANSWERS))
-    assert (run.status, [p.answer for p in run.prompts]) == ("passed", ["right"] * 5)
+    assert run.status == "passed"
+    assert [(p.kind, p.answer) for p in run.prompts[:6]] == [(kind, "right") for kind in KINDS]
+    assert [(p.kind, p.answer, p.passed) for p in run.prompts[6:]] == [(a, "not_judged", False) for a in ABILITIES]
+    assert all(p.skipped_because and p.error is None for p in run.prompts[6:])
     assert run.settings["runs_on"] == "this machine"
     assert run.settings["seed"] == "1"
     assert run.prompts[0].cold
@@ -57,15 +64,15 @@ def test_right_answers_pass() -> None:
 
 
 def test_a_weak_model_does_not_fail_the_environment() -> None:
-    run = proved(*scripts([ANSWERS[0], *[delta(content="I like trains.")] * 4]))
+    run = proved(*scripts([ANSWERS[0], *[delta(content="I like trains.")] * 6]))
     assert run.status == "passed"
-    assert [p.answer for p in run.prompts] == ["right", *["wrong"] * 4]
-    assert [p.passed for p in run.prompts] == [True, *[False] * 4]
-    assert "0 of 4" in run.why
+    assert [p.answer for p in run.prompts] == ["right", *["wrong"] * 5, *["not_judged"] * 3]
+    assert [p.passed for p in run.prompts] == [True, *[False] * 8]
+    assert "0 of 5" in run.why
 
 
 def test_nonsense_fails_the_environment() -> None:
-    run = proved(*scripts([text_event("!!!!"), *[delta(content="@@@ ###")] * 4]))
+    run = proved(*scripts([text_event("!!!!"), *[delta(content="@@@ ###")] * 6]))
     assert run.status == "failed"
     assert "nonsense" in run.why
 
@@ -80,7 +87,7 @@ def test_a_chat_only_server_is_proved_by_its_answers() -> None:
     run = proved([missing, CLOSE], *scripts(ANSWERS[1:]))
     assert run.status == "passed"
     assert "no raw completion" in run.why
-    weak = proved([missing, CLOSE], *scripts([delta(content="Hm.")] * 4))
+    weak = proved([missing, CLOSE], *scripts([delta(content="Hm.")] * 6))
     assert weak.status == "degraded"
 
 
@@ -174,7 +181,8 @@ def test_the_embedded_engine_is_proved() -> None:
     assert (run.status, run.device_used, run.is_fallback) == ("passed", "cpu", True)
     fixed = run.prompts[0]
     assert (fixed.answer, fixed.answer_text, fixed.output_tokens) == ("right", " 5 6 7 8", 8)
-    for prompt in run.prompts:
+    assert [p.kind for p in run.prompts if p.skipped_because] == ABILITIES
+    for prompt in run.prompts[:6]:
         assert prompt.error is None
         assert prompt.ttft_ms is not None
         assert prompt.e2e_ms is not None
@@ -183,7 +191,7 @@ def test_the_embedded_engine_is_proved() -> None:
         assert prompt.ram_mib is not None
         assert 0 < prompt.ttft_ms <= prompt.e2e_ms
     assert run.settings["chat_template_sha256"]
-    assert any("prompt 5 of 5" in line for line in said)
+    assert any("prompt 6 of 9" in line for line in said)
 
 
 @pytest.mark.real_server
@@ -216,7 +224,7 @@ def test_ctrl_c_keeps_what_was_done_and_leaves_nothing_running() -> None:
     ) as process:
         assert process.stderr is not None
         for line in process.stderr:
-            if "prompt 2 of 5" in line:
+            if "prompt 2 of 9" in line:
                 break
         children = psutil.Process(process.pid).children(recursive=True)
         assert children
