@@ -22,7 +22,7 @@ from envcheck.install.receipt import NAME as RECEIPT
 from envcheck.install.receipt import Receipt
 from envcheck.install.receipt import write as write_receipt
 from envcheck.install.transaction import ONLINE, WAIT_S, Offline, Progress, Verify, require_sound
-from envcheck.schema.errors import InputError
+from envcheck.schema.errors import EnvcheckError, InputError
 
 _MAY_CHANGE = ("bin", "include", "lib", "share", "etc")
 
@@ -34,6 +34,8 @@ class InPlace:
         self.prefix = prefix
         self.state = prefix / STATE
         self.saved = self.state / "saved"
+        self.older = self.state / "older"
+        """What was saved for the change before, until the change under way is complete."""
 
     @property
     def python(self) -> str:
@@ -92,8 +94,12 @@ def install_in_place(
     verify: Verify,
     progress: Progress,
     sources: Offline = ONLINE,
+    reinstall: bool = False,
 ) -> int:
-    """Add the lock's packages to the environment, or leave it as it was; the number of this change is returned."""
+    """Add the lock's packages to the environment, or leave it as it was; the number of this change is returned.
+
+    `reinstall` puts packages there again whose metadata is complete: installers take a damaged one for satisfied.
+    """
     with _only_one(place, progress) as held:
         journal = Journal(place.state / "journal.jsonl")
         recover_in_place(place, journal, progress)
@@ -106,16 +112,19 @@ def install_in_place(
             progress("fetching, checking hashes and linking packages")
             arguments = ("--quiet", "--python", place.python, "--require-hashes", "--only-binary", ":all:", "--no-deps")
             failed = "The packages were not installed"
-            uv.call(host, "pip", "install", *arguments, *sources, "-r", str(lock), failed=failed, held=(held,))
+            again = ("--reinstall",) if reinstall else ()
+            uv.call(host, "pip", "install", *arguments, *again, *sources, "-r", str(lock), failed=failed, held=(held,))
             progress("verifying the environment")
             require_sound(verify(place.python))
             write_receipt(place.state, receipt)
             os.sync()
+            _discard(place.older)
             note("applied", "")
         except BaseException as error:
             progress("putting the environment back as it was")
             restore(place)
             note("failed", f"{type(error).__name__}: {error}")
+            _forget(place)
             raise
         return number
 
@@ -125,7 +134,7 @@ def rollback_in_place(place: InPlace, progress: Progress) -> int:
     with _only_one(place, progress):
         journal = Journal(place.state / "journal.jsonl")
         recover_in_place(place, journal, progress)
-        last = journal.last()
+        last = next((e for e in reversed(journal.entries()) if e.state in ("applied", "rolled_back")), None)
         if last is None or last.state != "applied" or not place.saved.is_dir():
             raise InputError(f"{place.prefix} has no change of envcheck to undo.")
         note = _notes(journal, last.generation, last.profile)
@@ -141,26 +150,47 @@ def recover_in_place(place: InPlace, journal: Journal, progress: Progress) -> No
     if last is not None and last.state in OPEN:
         progress(f"undoing an interrupted installation (change {last.generation})")
         restore(place)
-        _notes(journal, last.generation, last.profile)("restored", "found at the next start")
+        state: State = "rolled_back" if last.state == "restoring" else "restored"
+        _notes(journal, last.generation, last.profile)(state, "found at the next start")
+    _forget(place)
+
+
+def _forget(place: InPlace) -> None:
+    """After a change that did not happen, what was saved for the change before is what a rollback needs."""
+    if place.older.is_dir():
+        _discard(place.saved)
+        place.older.rename(place.saved)
+
+
+def _discard(folder: Path) -> None:
+    """Delete a saved copy. It is renamed first, so that half of one is never taken for one."""
+    doomed = folder.with_name("doomed")
+    shutil.rmtree(doomed, ignore_errors=True)
+    if folder.is_dir():
+        folder.rename(doomed)
+        shutil.rmtree(doomed, ignore_errors=True)
 
 
 def save(place: InPlace) -> None:
     """A complete copy of everything an installer may change. It counts only once it has its final name."""
     partial = place.state / "saving"
     shutil.rmtree(partial, ignore_errors=True)
-    shutil.rmtree(place.saved, ignore_errors=True)
     partial.mkdir(parents=True)
     for name in _MAY_CHANGE:
         if (place.prefix / name).is_dir() and not (place.prefix / name).is_symlink():
             _link_tree(place.prefix / name, partial / name)
     if (place.state / RECEIPT).is_file():
         shutil.copy2(place.state / RECEIPT, partial / RECEIPT)
+    if place.saved.is_dir():
+        place.saved.rename(place.older)
     partial.rename(place.saved)
     flush_folder(place.state)
 
 
 def restore(place: InPlace) -> None:
     """Make the environment what was saved. Safe to be interrupted and done again: the saved copy is only read."""
+    if not place.saved.is_dir():
+        raise EnvcheckError(f"{place.saved} is gone: {place.prefix} cannot be put back, make the environment anew.")
     for name in _MAY_CHANGE:
         there, kept = place.prefix / name, place.saved / name
         if not kept.is_dir():

@@ -251,7 +251,7 @@ def test_a_rollback_in_place_that_died_is_mended(world: World, tmp_path: Path, q
     mend(place, quiet)
     last = Journal(place.state / "journal.jsonl").last()
     assert last is not None
-    assert last.state == "restored"
+    assert last.state == "rolled_back"
 
 
 def envcheck(*argv: str, **variables: str) -> subprocess.CompletedProcess[str]:

@@ -107,3 +107,35 @@ def test_environments_that_are_not_ours_to_change(tmp_path: Path) -> None:
         with pytest.raises(InputError, match=says):
             open_environment(python)
         assert not (python.parent.parent / ".envcheck").exists()
+
+
+def test_a_failed_change_keeps_the_undo_of_the_one_before(world: World, place: InPlace, quiet: Progress) -> None:
+    before = state(place)
+    put(world, place, quiet)
+    after = state(place)
+    with pytest.raises(EnvcheckError, match="not what was planned"):
+        put(world, place, quiet, wrong=("beta does not import",))
+    assert state(place) == after
+    assert rollback_in_place(place, quiet) == 1
+    assert state(place) == before
+
+
+def test_a_damaged_package_is_put_there_again(world: World, place: InPlace, quiet: Progress) -> None:
+    put(world, place, quiet)
+    after = state(place)
+    next((place.prefix / "lib").rglob("alpha/part1.py")).unlink()
+    install_in_place(
+        world.host, place, world.lock(NEW), receipt=world.receipt(NEW), verify=lambda _: (), progress=quiet,
+        sources=world.sources, reinstall=True,
+    )  # fmt: skip
+    assert state(place) == after
+
+
+def test_without_the_saved_copy_nothing_is_touched(place: InPlace, quiet: Progress) -> None:
+    place.state.mkdir(exist_ok=True)
+    before = state(place)
+    journal = Journal(place.state / "journal.jsonl")
+    journal.append(Entry(state="applying", generation=1))
+    with pytest.raises(EnvcheckError, match="cannot be put back"):
+        recover_in_place(place, journal, quiet)
+    assert state(place) == before
