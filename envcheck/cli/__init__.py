@@ -27,8 +27,13 @@ class Verbs(click.Group):
         return [name.replace("_", "-") for name in names(__name__)]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in self.list_commands(ctx):
-            return None
+        known = self.list_commands(ctx)
+        if cmd_name not in known:
+            from difflib import get_close_matches
+
+            near = get_close_matches(cmd_name, known, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"choose from {', '.join(known)}."
+            raise click.UsageError(f"There is no verb {cmd_name!r}: {hint}", ctx)
         command: click.Command = import_module(f"{__name__}.{cmd_name.replace('-', '_')}").COMMAND
         return command
 
@@ -43,15 +48,24 @@ def group(debug: bool) -> None:
     """
 
 
+def _sentence(error: click.ClickException) -> str:
+    """What was wrong with the call, in one line, and where its help is."""
+    said = " ".join(error.format_message().split())
+    context = getattr(error, "ctx", None)
+    path = context.command_path if context is not None else "envcheck"
+    return f"{said} (see `{path.replace('python -m envcheck', 'envcheck')} --help`)"
+
+
 def main() -> None:
     """Run the command line and leave with the documented exit code."""
     # Start-up makes many objects and no garbage: collecting while it does costs 4 % of a preflight.
     gc.set_threshold(100_000)
-    debug = "--debug" in sys.argv[1:]
+    debug = "--debug" in sys.argv[1:]  # wherever it stands
+    words = [word for word in sys.argv[1:] if word != "--debug"]
     try:
-        code = group.main(standalone_mode=False)
+        code = group.main(words, standalone_mode=False)
     except click.ClickException as error:
-        error.show()
+        click.echo(f"envcheck: {_sentence(error)}", err=True)
         sys.exit(2)
     except click.exceptions.Abort:
         click.echo("Interrupted.", err=True)
