@@ -50,7 +50,7 @@ def COMMAND(  # noqa: N802
     snapshot = snapshot_of(from_file, assume_file, target_python, level, limit_s, no_ports)
     wanted = [*models, *sizes]
     if not wanted and (quant or context or concurrency):
-        raise click.UsageError("--quant, --context and --concurrency are about a model: name one with --model or --size.")
+        raise click.UsageError("--quant, --context and --concurrency need a model: name one with --model or --size.")
     intent = Intent(
         model=wanted[0] if len(wanted) == 1 else None, quantization=quant, context=context, concurrency=concurrency
     )
