@@ -45,6 +45,8 @@ def targets(host: Host, names: Sequence[str] | None, url: str | None, model: str
 
     Without names: the first model of each ready backend, best first, of which the later ones are what to fall back on.
     """
+    if url is not None and any("=" in name for name in names or ()):
+        raise InputError("Name servers either with --url or as --backend NAME=URL, not both.")
     if url is not None:
         return [_named_server(host, names, url, model)]
     if not names:
@@ -56,7 +58,16 @@ def targets(host: Host, names: Sequence[str] | None, url: str | None, model: str
                 f"No ready backend has a model {model!r}: name its server with --url, or see `envcheck models list`."
             )
         return [_skipped(c) for c in all_candidates(host) if c.backend == EMBEDDED]
-    return [_chosen(host, name, model) for name in dict.fromkeys(ALIASES.get(n, n) for n in names)]
+    return [_by_name(host, name, model) for name in dict.fromkeys(ALIASES.get(n, n) for n in names)]
+
+
+def _by_name(host: Host, name: str, model: str | None) -> Candidate | Run:
+    """A backend on this machine, or NAME=URL: the one at an address, with its model after a #."""
+    if "=" not in name:
+        return _chosen(host, name, model)
+    name, _, address = name.partition("=")
+    url, _, own_model = address.partition("#")
+    return _named_server(host, [name], url, own_model or model)
 
 
 def _named_server(host: Host, names: Sequence[str] | None, url: str, model: str | None) -> Candidate | Run:

@@ -18,7 +18,7 @@ from envcheck.schema.backend import Backend, Candidate, Engine, Progress
 from envcheck.schema.errors import EnvcheckError
 from envcheck.schema.facts import Record
 from envcheck.schema.run import PromptRun, Run, Validation
-from envcheck.validate import asking, choose, compute, conclude, measure, memory, prompts, reconcile, switching
+from envcheck.validate import asking, choose, compute, conclude, measure, memory, parity, prompts, reconcile, switching
 from envcheck.validate.prompts import PromptSet
 
 if TYPE_CHECKING:
@@ -55,12 +55,15 @@ def validate(
     predict: Predict | None = None,
     with_compute: bool = False,
     cycles: int = 0,
+    with_parity: bool = True,
 ) -> Validation:
     """Prove the backends named (None: the best that is ready, else the embedded default) with the shipped prompts.
 
-    `url` names one server; `model` picks a model where a backend has several. `predict` gives what was expected of a
-    candidate, to be set against what was measured; `with_compute` measures the arithmetic of every device first, in
-    the target interpreter; `cycles` loads and unloads a proved model that often. Without names, a backend that fails
+    A backend may be named with its server, "vllm=http://127.0.0.1:8000" or "ollama=http://…#model", so that one call
+    proves several; `url` names the server of a single one; `model` picks a model where a backend has several.
+    `predict` gives what was expected of a candidate, to be set against what was measured; `with_compute` measures the
+    arithmetic of every device first, in the target interpreter; `cycles` loads and unloads a proved model that often,
+    and `with_parity` repeats a run on a GPU on the processor to compare tokens. Without names, a backend that fails
     is kept as a run and the next one is proved instead.
     Never raises for what a backend does: that is a `Run` that failed or was skipped, with the reason. Ctrl-C keeps what
     was measured and marks it. Raises InputError for names and addresses that mean nothing.
@@ -76,7 +79,7 @@ def validate(
             continue
         if runs and not backends:
             progress(f"falling back on {target.backend}")
-        run = _prove(host, target, wanted, progress, limits or Limits())
+        run = _prove(host, target, wanted, progress, limits or Limits(), with_parity=with_parity)
         run = _switched(host, target, run, wanted, cycles, progress)
         expected = predict(target, run) if predict and run.prompts else {}
         runs.append(reconcile.reconciled(run, expected))
@@ -85,7 +88,9 @@ def validate(
     return Validation(runs=tuple(runs), compute=measured, interrupted=any(run.interrupted for run in runs))
 
 
-def _prove(host: Host, candidate: Candidate, prompt_set: PromptSet, progress: Progress, limits: Limits) -> Run:
+def _prove(
+    host: Host, candidate: Candidate, prompt_set: PromptSet, progress: Progress, limits: Limits, *, with_parity: bool
+) -> Run:
     started_at = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     base = Run(
         backend=candidate.backend,
@@ -98,7 +103,8 @@ def _prove(host: Host, candidate: Candidate, prompt_set: PromptSet, progress: Pr
         started_at=started_at,
     )
     try:
-        engine = cast("Backend", load(choose.PLUGINS, candidate.backend, "BACKEND")).open(host, candidate, progress)
+        backend = cast("Backend", load(choose.PLUGINS, candidate.backend, "BACKEND"))
+        engine = backend.open(host, candidate, progress)
     except KeyboardInterrupt:
         return msgspec.structs.replace(
             base, status="skipped", why="interrupted while it was starting", interrupted=True
@@ -107,7 +113,10 @@ def _prove(host: Host, candidate: Candidate, prompt_set: PromptSet, progress: Pr
         return msgspec.structs.replace(base, why=str(error))
     done: list[PromptRun] = []
     try:
-        return _closed(engine, _proved(engine, base, prompt_set, progress, limits, done))
+        run = _proved(engine, base, prompt_set, progress, limits, done)
+        seen = parity.sampled(engine, candidate, run) if with_parity else None
+        run = _closed(engine, run)
+        return run if seen is None else parity.held(host, backend, candidate, run, seen, progress)
     except KeyboardInterrupt:
         return conclude.conclude(base, engine, done, len(prompt_set.row), interrupted=True)
     finally:

@@ -238,3 +238,22 @@ def test_ctrl_c_keeps_what_was_done_and_leaves_nothing_running() -> None:
     assert run["prompts"][1]["answer_text"]
     _, alive = psutil.wait_procs(children, timeout=3)
     assert not alive
+
+
+def test_one_call_proves_several_named_servers() -> None:
+    with ScriptedServer([CLOSE]) as gone:
+        url = gone.url
+    with ScriptedServer(*scripts(ANSWERS)) as one, ScriptedServer(*scripts([ANSWERS[0], *[ANSWERS[3]] * 6])) as two:
+        named = [f"openai={one.url}#first", f"openai={two.url}#second", f"vllm={url}"]
+        runs = validate(HOST, backends=named).runs
+    assert [(r.backend, r.model, r.status) for r in runs] == [
+        ("openai_compatible", "first", "passed"),
+        ("openai_compatible", "second", "passed"),
+        ("vllm", "", "skipped"),
+    ]
+    assert runs[2].url == url
+
+
+def test_a_server_is_named_in_one_way() -> None:
+    with pytest.raises(InputError, match="not both"):
+        validate(HOST, backends=["openai=http://127.0.0.1:1"], url="http://127.0.0.1:2")

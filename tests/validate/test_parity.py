@@ -1,0 +1,112 @@
+"""Tokens of two devices set side by side: rehearsed with two engines on the processor."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+import msgspec
+import pytest
+
+from envcheck.backends import embedded
+from envcheck.host import Host
+from envcheck.schema.backend import Candidate, Engine, Progress
+from envcheck.schema.errors import EnvcheckError
+from envcheck.schema.run import Run, RunStatus
+from envcheck.validate import parity
+from envcheck.validate.parity import Tokens
+
+HOST = Host()
+SAME = Tokens(counted=(5, 6, 7), open=(1, 2, 3, 4))
+CANDIDATE = Candidate(backend="embedded", state="startable", why="", model="m", device_expected="cuda")
+ON_GPU = Run(backend="embedded", model="m", status="passed", why="", device_used="cuda")
+
+
+class Counting:
+    """An engine and its backend, with the tokens that it is to give."""
+
+    name = "embedded"
+
+    def __init__(self, seen: Tokens | None) -> None:
+        self.seen = seen
+        self.closed = 0
+        self.opened: list[Candidate] = []
+
+    def greedy(self, text: str, count: int, limit_s: float) -> tuple[int, ...]:
+        if self.seen is None:
+            raise EnvcheckError("gave no ids")
+        return self.seen.counted if text == parity.COUNTED else self.seen.open
+
+    def open(self, host: Host, candidate: Candidate, progress: Progress) -> Engine:
+        self.opened.append(candidate)
+        if self.seen is None:
+            raise EnvcheckError("no room")
+        return self  # type: ignore[return-value]
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+@pytest.mark.parametrize(
+    ("processor", "status", "first", "words"),
+    [
+        (SAME, "passed", None, "all 4 tokens"),
+        (Tokens(counted=(5, 6, 7), open=(1, 2, 9, 4)), "passed", 2, "differs from token 2"),
+        (Tokens(counted=(5, 6, 7), open=(1, 2)), "passed", 2, "differs from token 2"),
+        (Tokens(counted=(5, 9, 7), open=(1, 2, 3, 4)), "degraded", None, "where there is no choice"),
+        (None, "skipped", None, "did not start on the processor: no room"),
+    ],
+)
+def test_what_a_difference_means(processor: Tokens | None, status: RunStatus, first: int | None, words: str) -> None:
+    backend = Counting(processor)
+    run = parity.held(HOST, backend, CANDIDATE, ON_GPU, SAME, lambda line: None)  # type: ignore[arg-type]
+    assert run.parity is not None
+    assert (run.parity.status, run.parity.first_difference) == (status, first)
+    assert words in run.parity.says
+    assert run.status == ("degraded" if status == "degraded" else "passed")
+    assert backend.opened[0].device == "cpu"
+    assert backend.closed == (processor is not None)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"device_used": "cpu"}, "no GPU to compare with"),
+        ({"device_used": "unknown"}, "no GPU to compare with"),
+        ({"status": "failed"}, "did not end well"),
+    ],
+)
+def test_nothing_to_compare(changes: dict[str, str], words: str) -> None:
+    found = parity.sampled(Counting(SAME), CANDIDATE, msgspec.structs.replace(ON_GPU, **changes))  # type: ignore[arg-type]
+    assert not isinstance(found, Tokens)
+    assert (found.status, words in found.says) == ("skipped", True)
+
+
+def test_a_server_of_somebody_else_is_not_started_twice() -> None:
+    running = msgspec.structs.replace(CANDIDATE, state="running")
+    found = parity.sampled(Counting(SAME), running, ON_GPU)  # type: ignore[arg-type]
+    assert not isinstance(found, Tokens)
+    assert "second time" in found.says
+
+
+def test_weights_that_do_not_fit_beside_what_runs_are_not_loaded() -> None:
+    backend = Counting(SAME)
+    found = parity.with_processor(HOST, backend, CANDIDATE, SAME, 1e12, lambda line: None)  # type: ignore[arg-type]
+    assert (found.status, backend.opened) == ("skipped", [])
+
+
+@pytest.mark.real_server
+@pytest.mark.skipif(
+    find_spec("xllamacpp") is None or embedded.weights() is None, reason="the embedded extra is not installed"
+)
+def test_two_engines_with_different_threads_give_the_same_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
+    candidate = embedded.BACKEND.discover(HOST)[0]
+    monkeypatch.setattr(embedded, "threads", lambda: 1)
+    engine = embedded.BACKEND.open(HOST, candidate, lambda line: None)
+    try:
+        seen = parity.tokens(engine)
+    finally:
+        engine.close()
+    assert (len(seen.counted), len(seen.open)) == (parity.COUNTED_TOKENS, parity.OPEN_TOKENS)
+    monkeypatch.setattr(embedded, "threads", lambda: 2)
+    found = parity.with_processor(HOST, embedded.BACKEND, candidate, seen, 92.0, lambda line: None)
+    assert (found.status, found.compared) == ("passed", parity.OPEN_TOKENS), found.says
