@@ -111,9 +111,7 @@ class Worker:
         if completion is not None:
             text = completion
         elif self.tokenizer.chat_template:
-            text = self.tokenizer.apply_chat_template(
-                messages, tools=tools, tokenize=False, add_generation_prompt=True
-            )
+            text = self.tokenizer.apply_chat_template(messages, tools=tools, tokenize=False, add_generation_prompt=True)
         else:
             text = "\n".join(message["content"] for message in messages)
         special = completion is not None or not self.tokenizer.chat_template

@@ -52,9 +52,7 @@ def compared(seen: Tokens, reference: Tokens) -> Parity:
     forced = difference(seen.counted, reference.counted)
     if forced is not None:
         says = f"GPU and processor count on differently from token {forced}, where there is no choice; {says}"
-    return Parity(
-        status="passed" if forced is None else "degraded", says=says, compared=count, first_difference=at
-    )
+    return Parity(status="passed" if forced is None else "degraded", says=says, compared=count, first_difference=at)
 
 
 def difference(left: tuple[int, ...], right: tuple[int, ...]) -> int | None:
