@@ -31,6 +31,15 @@ def exit_code(worst: str, strict: bool = False) -> int:
     return 1 if strict and worst == "warning" else EXIT_CODE[worst]
 
 
+def warm_up() -> None:
+    """Load the judge and the matrix: what a check does while drivers are slow to answer."""
+    from envcheck.judge import evaluate, rows
+
+    for name in rows.backend_names():
+        rows.backend(name)
+    rows.matrix_of(evaluate.MACHINE)
+
+
 def this_machine(host: Host | None = None) -> Snapshot:
     """Look at this machine (files, programs and, at level 2 and above, the target interpreter)."""
     from envcheck.host import Host as RealHost

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -30,8 +31,12 @@ def probes() -> dict[str, Probe]:
     return load_all("envcheck.probes", "PROBE")
 
 
-def collect(host: Host) -> tuple[EvidenceFile, tuple[Timing, ...]]:
-    """Evidence of every section. Probes that wait for programs run beside the others."""
+def nothing() -> None:
+    """The default of what is done meanwhile."""
+
+
+def collect(host: Host, meanwhile: Callable[[], None] = nothing) -> tuple[EvidenceFile, tuple[Timing, ...]]:
+    """Evidence of every section. Probes that wait for programs run beside the others, and beside `meanwhile`."""
     evidence: dict[str, Evidence] = {}
     timings: dict[str, float] = {}
 
@@ -40,7 +45,8 @@ def collect(host: Host) -> tuple[EvidenceFile, tuple[Timing, ...]]:
         try:
             evidence[section] = probe.collect(host)
         except Exception as error:  # noqa: BLE001  a broken probe is a reading, not a failure of the run
-            evidence[section] = {"failed": f"the probe failed ({type(error).__name__}: {error})"}
+            # The type alone: the words of an exception can hold a path or a name of this machine.
+            evidence[section] = {"failed": f"the probe failed ({type(error).__name__})"}
         timings[section] = time.perf_counter() - started
 
     found = probes()
@@ -50,6 +56,7 @@ def collect(host: Host) -> tuple[EvidenceFile, tuple[Timing, ...]]:
     for section, probe in found.items():
         if section not in waiting:
             one(section, probe)
+    meanwhile()
     # Levels 2 and 3 import torch in a child, which has its own, longer limit.
     deadline = time.monotonic() + (host.limit_s if host.level < 2 else 240.0) + SLACK_S
     for section, thread in waiting.items():

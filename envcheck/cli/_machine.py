@@ -66,6 +66,7 @@ def snapshot_of(
     no_ports: bool,
 ) -> Snapshot:
     """The machine that the options mean."""
+    from envcheck import api
     from envcheck.look import collect, parse
     from envcheck.machine_files import read_assumption, read_snapshot
 
@@ -75,4 +76,4 @@ def snapshot_of(
         return read_snapshot(from_file)
     if assume_file:
         return read_assumption(assume_file)
-    return parse(collect(host_of(target_python, level, limit_s, no_ports))[0])
+    return parse(collect(host_of(target_python, level, limit_s, no_ports), meanwhile=api.warm_up)[0])
