@@ -14,6 +14,7 @@ _ROW = re.compile(
 )
 _MEMORY = re.compile(r"(\d{1,7})\s?MiB\s*/\s*(\d{1,7})\s?MiB")
 _LISTED = re.compile(r"^\W{0,4}GPU (\d{1,2}): (.{2,80}?) \(UUID")
+_NAMED = re.compile(r"^\W{0,4}GPU (\d{1,2}): ((?:NVIDIA|Tesla|Quadro|GeForce|RTX|GTX) .{1,80}?)\s*$")
 _MIG_ROW = re.compile(r"MIG (\d{1,2}g\.\d{1,3}gb\S{0,6})")
 _PROCESS = re.compile(
     r"^\|?\s+(\d{1,2})\s+(?:(?:N/A|\d+)\s+(?:N/A|\d+)\s+)?(\d{1,9})\s+([CGM+]{1,3})\s+(\S.{0,80}?)\s+(\d{1,7})\s?MiB"
@@ -81,6 +82,10 @@ def _listing(paste: Paste, draft: Draft) -> bool:
     for line, match in paste.matching("(uuid", _LISTED.pattern):
         draft.gpu("nvidia", int(match.group(1)), "name", match.group(2), line)
         found = True
+    for line, match in paste.matching("gpu ", _NAMED.pattern):
+        if "(uuid" not in line.text.lower():
+            draft.gpu("nvidia", int(match.group(1)), "name", match.group(2), line)
+            found = True
     for line in paste.having("mib,"):
         row = _CSV.match(line.text)
         if row:

@@ -12,6 +12,7 @@ _VERSION = re.compile(r"listening on \S{1,80} \(version (\d[\w.+-]{0,30})\)", re
 _SAID = re.compile(r"ollama(?: version is|[ /:]v?|\s+)(\d{1,2}\.\d{1,3}\.\d{1,3})\b", re.IGNORECASE)
 _CONFIG = re.compile(r"env=\"?map\[(.{1,4000})\]")
 _SETTING = re.compile(r"([A-Z][A-Z0-9_]{2,50}):(.*?)(?= [A-Z][A-Z0-9_]{2,50}:|$)")
+_GFX = re.compile(r"(?:gpu_type=|gfxversion: |compute=)\"?(gfx[0-9a-f]{3,5})\b", re.IGNORECASE)
 _OS_VERSION = re.compile(r"(\d{1,4}(?:\.\d{1,4}){1,2})")
 
 
@@ -55,6 +56,12 @@ def _devices(paste: Paste, draft: Draft) -> bool:
         counts[vendor] = index + 1
         _device(draft, vendor, index, fields, line)
         found = True
+    if not found:
+        # A GPU that Ollama looked at and left out: the log names its target and nothing else.
+        left_out = {match.group(1).lower(): line for line, match in paste.matching("gfx", _GFX.pattern)}
+        for index, (gfx, line) in enumerate(left_out.items()):
+            draft.gpu("amd", index, "gfx", gfx, line)
+            found = True
     return found
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from envcheck.judge.rule import Case, Rule, spoken
+from envcheck.judge.rule import Case, Rule, quoted, spoken
 from envcheck.judge.rules._common import finding
+from envcheck.judge.rules._ollama import nothing_found
 from envcheck.schema.facts import Absent, Known, TextFact
 from envcheck.schema.verdict import Finding
 
@@ -26,6 +27,7 @@ def judge(case: Case) -> Iterator[Finding]:
             confidence="likely",
         )
     yield from _inside(case)
+    yield from _ollama(case)
 
 
 def _inside(case: Case) -> Iterator[Finding]:
@@ -37,6 +39,19 @@ def _inside(case: Case) -> Iterator[Finding]:
         says = "torch finds no CUDA inside the container, and neither driver nor GPU is seen there."
         fact = case.snapshot.python.torch.cuda_available
         yield finding(CAUSE, "warning", says, case.quote("available", fact), confidence="likely")
+
+
+def _ollama(case: Case) -> Iterator[Finding]:
+    """Ollama finds no GPU, on a machine that has one or in what looks like its container image.
+
+    The image listens on every address (`OLLAMA_HOST` in its Dockerfile):
+    https://github.com/ollama/ollama/blob/main/Dockerfile
+    """
+    lines = nothing_found(case)
+    contained = case.variable("NVIDIA_VISIBLE_DEVICES") is not None or "docker" in case.paste
+    if lines and (contained or "listening on [::]" in case.paste):
+        says = "Ollama finds no GPU in what looks like a container."
+        yield finding(CAUSE, "warning", says, quoted(lines[0]), confidence="possible")
 
 
 def driver_of(case: Case) -> TextFact:

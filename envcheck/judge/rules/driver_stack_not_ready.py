@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from envcheck.judge.rule import Case, Rule, spoken
+from envcheck.judge.rule import Case, Rule, quoted, spoken
 from envcheck.judge.rules._common import finding
+from envcheck.judge.rules._ollama import nothing_found
 from envcheck.schema.facts import Known, value_of
 from envcheck.schema.verdict import Finding
 
@@ -35,6 +36,7 @@ def judge(case: Case) -> Iterator[Finding]:
         )
     yield from _works_for_smi_only(case)
     yield from _nothing_seen(case)
+    yield from _ollama(case)
 
 
 def _works_for_smi_only(case: Case) -> Iterator[Finding]:
@@ -59,6 +61,15 @@ def _nothing_seen(case: Case) -> Iterator[Finding]:
         says = "torch is a CUDA build and finds no CUDA; neither a driver nor a GPU is seen from here."
         fact = case.snapshot.python.torch.cuda_available
         yield finding(CAUSE, "warning", says, case.quote("available", fact), confidence="possible")
+
+
+def _ollama(case: Case) -> Iterator[Finding]:
+    """nvidia-smi works, and Ollama's library calls find no GPU."""
+    lines = nothing_found(case)
+    driver = case.snapshot.nvidia.driver
+    if lines and isinstance(driver, Known) and case.nvidia:
+        says = "The driver and GPU are there, and Ollama finds no GPU."
+        yield finding(CAUSE, "warning", says, quoted(lines[0]), case.quote("driver", driver), confidence="possible")
 
 
 RULE = Rule(cause=CAUSE, link="driver", judge=judge, explains=("cpu_only_build", "container_gpu_not_exposed"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from envcheck.judge.rule import Case, Rule, spoken
@@ -20,14 +21,16 @@ def judge(case: Case) -> Iterator[Finding]:
     low = [device for device in case.nvidia if device.capability and device.capability < (8, 0)]
     if low and case.backend in ("vllm", "sglang"):
         yield from _bf16(case, low[0].name, dotted(low[0].capability or ()), low[0].fact)
+    yield from _fp8_cache(case)
     below_ada = [device for device in case.nvidia if device.capability and device.capability < (8, 9)]
     if below_ada and is_fp8(case):
         device = below_ada[0]
-        emulated = case.backend == "vllm" and device.capability is not None and device.capability >= (7, 5)
+        old = case.backend == "vllm" and below(case.package("vllm"), _MARLIN_FP8)
+        emulated = case.backend == "vllm" and not old and device.capability is not None and device.capability >= (7, 5)
         yield finding(
             CAUSE,
             "blocker"
-            if case.backend == "sglang" and below(case.package("sglang"), (0, 5))
+            if old or (case.backend == "sglang" and below(case.package("sglang"), (0, 5)))
             else "info"
             if emulated
             else "warning",
@@ -36,6 +39,21 @@ def judge(case: Case) -> Iterator[Finding]:
             case.quote("GPU", device.fact),
             confidence="likely",
         )
+
+
+def _fp8_cache(case: Case) -> Iterator[Finding]:
+    """An FP8 KV cache (E4M3) below 8.9: the Triton kernels that read it know no such type there."""
+    asked = [case.option("kv_cache_dtype") or ""]
+    asked += [match.group(1) for _, match in case.paste.matching("kv_cache_dtype", _CACHE.pattern)]
+    low = [device for device in case.nvidia if device.capability and device.capability < (8, 9)]
+    if low and any(text.lower() in ("fp8", "fp8_e4m3") for text in asked):
+        says = f"An FP8 KV cache needs compute capability 8.9 in most kernels; {low[0].name} has less."
+        yield finding(CAUSE, "warning", says, case.quote("GPU", low[0].fact), confidence="likely")
+
+
+_CACHE = re.compile(r"kv_cache_dtype'?\W{1,3}([a-z0-9_]{2,12})", re.IGNORECASE)
+_MARLIN_FP8 = (0, 5, 1)
+"""The vLLM that first expands FP8 weights on Ampere: https://github.com/vllm-project/vllm/pull/5975"""
 
 
 def _bf16(case: Case, name: str, capability: str, fact: TextFact) -> Iterator[Finding]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from envcheck.judge.rule import Case, Rule, quoted, spoken
@@ -39,8 +40,16 @@ def _consumer(case: Case) -> Iterator[Finding]:
     """
     size = case.option("tensor_parallel_size") or "1"
     cards = [d for d in case.nvidia if "geforce" in d.name.lower() and (d.capability or ()) >= (8, 9)]
-    if size.isdigit() and int(size) > 1 and len(cards) > 1:
+    bridged = [d for d in case.nvidia if "rtx pro" in d.name.lower()] + [
+        d for d in case.amd if re.search(r"radeon (?:rx|pro|ai)", d.name, re.IGNORECASE)
+    ]
+    several = size.isdigit() and int(size) > 1
+    if several and len(cards) > 1:
         says = f"{cards[0].name} cards have no direct path between them."
+        yield finding(CAUSE, "warning", says, case.quote("GPU", cards[0].fact), confidence="possible")
+    elif several and len(bridged) > 1 and not _linked(case):
+        cards = bridged
+        says = f"{cards[0].name} cards reach each other over PCIe only, a path that IOMMU and ACS can break."
         yield finding(CAUSE, "warning", says, case.quote("GPU", cards[0].fact), confidence="possible")
 
 
