@@ -15,13 +15,15 @@ import msgspec
 
 from envcheck import __version__
 from envcheck.alias import alias
-from envcheck.discover import load_all
+from envcheck.discover import load, load_all
 from envcheck.host import Host
 from envcheck.schema.evidence import SCHEMA_VERSION, EvidenceFile, Timing
 from envcheck.schema.facts import Record, Unknown
 from envcheck.schema.probe import Evidence, Probe
 from envcheck.schema.snapshot import Snapshot
 
+SLOWEST = "nvidia"
+"""The probe whose child takes longest where there is a GPU: it starts before the others are even imported."""
 SLACK_S = 3.0
 """What a probe may take beyond the limit of the programs it runs, before it counts as hung."""
 
@@ -49,10 +51,17 @@ def collect(host: Host, meanwhile: Callable[[], None] = nothing) -> tuple[Eviden
             evidence[section] = {"failed": f"the probe failed ({type(error).__name__})"}
         timings[section] = time.perf_counter() - started
 
+    waiting: dict[str, threading.Thread] = {}
+
+    def start(section: str, probe: Probe) -> None:
+        if probe.waits and section not in waiting:
+            waiting[section] = threading.Thread(target=one, args=(section, probe), daemon=True)
+            waiting[section].start()
+
+    start(SLOWEST, load("envcheck.probes", SLOWEST, "PROBE"))
     found = probes()
-    waiting = {s: threading.Thread(target=one, args=(s, p), daemon=True) for s, p in found.items() if p.waits}
-    for thread in waiting.values():
-        thread.start()
+    for section, probe in found.items():
+        start(section, probe)
     for section, probe in found.items():
         if section not in waiting:
             one(section, probe)
