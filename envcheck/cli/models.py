@@ -90,6 +90,36 @@ def verified(names: tuple[str, ...]) -> int:
     return 1 if broken else 0
 
 
+@COMMAND.command("pull")
+@click.argument("name")
+@click.option("--from", "origin", type=click.Choice(["ollama", "hf"]), required=True, help="Where it comes from.")
+@click.option("--url", help="Address of the Ollama server (default: OLLAMA_HOST).")
+def pulled(name: str, origin: str, url: str | None) -> int:
+    """Fetch NAME: a tag for Ollama, ORG/NAME or ORG/NAME/FILE.gguf for Hugging Face. This connects to the network.
+
+    Free space is looked at first; what is there already is resumed, and digests are compared at the end.
+    """
+    from envcheck.backends import _http, _hub, _pull
+    from envcheck.backends.ollama import address_of
+    from envcheck.host import Host
+
+    host = Host()
+
+    def progress(line: str) -> None:
+        click.echo(f"… {_plain(line)}", err=True)
+
+    if origin == "hf":
+        progress(f"connecting to {host.env.get('HF_ENDPOINT') or 'huggingface.co'}")
+        click.echo(f"{_plain(name)} is whole in {_hub.hugging_face(host, name, progress)}.")
+        return 0
+    to = _http.address(url) if url else address_of(host)
+    progress(f"the Ollama server at {to.url} connects to its registry")
+    free = _pull.free_bytes(_pull.store(host)) if to.is_loopback else None
+    _pull.ollama(to, name, free, progress)
+    click.echo(f"{_plain(name)} is whole in Ollama's store.")
+    return 0
+
+
 @COMMAND.command("register")
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
 def registered(folder: Path) -> int:
