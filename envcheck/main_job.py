@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from envcheck import __version__, api
 from envcheck.compose.report import compose
 from envcheck.judge.selected import tables_for
+from envcheck.main_options import DRAFTS, again, at_contexts, compared, planned, presets_of
 from envcheck.schema.report import Header, Report, Subject
 from envcheck.schema.run import Validation
 from envcheck.schema.snapshot import Snapshot
@@ -36,12 +37,20 @@ def subject_of(
 ) -> Subject:
     """Everything that can be said about a machine without touching it (pure, given the validation)."""
     intent = Intent()
+    judgement = api.judge(snapshot, intent, backends, policy)
+    fits = api.fits(snapshot, intent, backends, models)
+    chosen = compared(judgement, fits)
     return Subject(
         snapshot=snapshot,
-        judgement=api.judge(snapshot, intent, backends, policy),
-        fits=api.fits(snapshot, intent, backends, models),
+        judgement=judgement,
+        fits=fits,
+        plan=planned(snapshot, judgement, policy),
         validation=validation,
         tables=tables_for(snapshot),
+        presets=presets_of(snapshot, chosen),
+        curves=tuple(found for row in chosen for found in at_contexts(snapshot, row)),
+        parallel=tuple(found for row in chosen for found in again(snapshot, row, row.context, DRAFTS)),
+        headroom_gib=policy.headroom_gib if policy else None,
     )
 
 

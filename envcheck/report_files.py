@@ -6,7 +6,7 @@ Whatever is wrong with a file becomes one sentence that names it. Text in a file
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
@@ -14,6 +14,9 @@ from envcheck.machine_files import read_assumption, read_snapshot, text_of_file
 from envcheck.schema.errors import InputError
 from envcheck.schema.report import SCHEMA_VERSION, CheckDocument, Report, Subject
 from envcheck.schema.verdict import Judgement
+
+if TYPE_CHECKING:
+    from envcheck.judge.policy import Policy
 
 D = TypeVar("D", Report, CheckDocument)
 
@@ -27,16 +30,17 @@ class _Kind(msgspec.Struct):
     verdicts: msgspec.Raw = msgspec.Raw(b"")
 
 
-def read_result(path: Path) -> Report | Subject:
+def read_result(path: Path, policy: Policy | None = None) -> Report | Subject:
     """What a result file says: a report, or everything that is known about one machine.
 
     Accepts a report (`envcheck report|run`), a check document (`envcheck check --format json`), a snapshot
-    (`envcheck snapshot`) and a hypothetical machine in TOML; the last two are judged now.
+    (`envcheck snapshot`) and a hypothetical machine in TOML; the last two are judged now, with the project's policy
+    where one is given.
     """
     if path.suffix.lower() == ".toml":
         from envcheck.main_job import subject_of
 
-        return _settled(subject_of(read_assumption(path)))
+        return _settled(subject_of(read_assumption(path), policy=policy))
     text = text_of_file(path, "result")
     try:
         kind = msgspec.json.decode(text, type=_Kind)
@@ -50,7 +54,7 @@ def read_result(path: Path) -> Report | Subject:
         return _subject(_decoded(path, text, kind, CheckDocument))
     from envcheck.main_job import subject_of
 
-    return _settled(subject_of(read_snapshot(path)))
+    return _settled(subject_of(read_snapshot(path), policy=policy))
 
 
 def _settled(subject: Subject) -> Subject:

@@ -16,6 +16,7 @@ from envcheck.cli._output import deliver, style_of
 from envcheck.schema.errors import InputError
 
 if TYPE_CHECKING:
+    from envcheck.judge.policy import Policy
     from envcheck.schema.report import Header, Report, Subject
 
 FORMATS = ("console", "markdown", "html", "json", "csv", "junit", "sarif", "github", "prometheus", "intoto")
@@ -37,6 +38,7 @@ FORMATS = ("console", "markdown", "html", "json", "csv", "junit", "sarif", "gith
     metavar="[FILE]…",
 )
 @click.option("--diff", "old_file", type=click.Path(path_type=Path), help="Say what changed since this earlier result.")
+@click.option("--policy", "policy_file", type=click.Path(path_type=Path), help="Policy file (default: envcheck.toml).")
 @click.option("--sprint", default=None, help="Name of the sprint, for the header.")
 @click.option("--agent", default=None, help="Who asked for the report, for the header.")
 @click.option("--title", default=None, help="Title of the report.")
@@ -48,6 +50,7 @@ def COMMAND(  # noqa: N802
     from_files: tuple[Path, ...],
     more: tuple[Path, ...],
     old_file: Path | None,
+    policy_file: Path | None,
     sprint: str | None,
     agent: str | None,
     title: str | None,
@@ -63,15 +66,16 @@ def COMMAND(  # noqa: N802
     if not (from_files or more):
         raise click.UsageError("Name at least one result with --from FILE (from run, check, report or snapshot).")
     words = {name: value for name, value in (("sprint", sprint), ("agent", agent), ("title", title)) if value}
-    report = _report([*from_files, *more], words)
+    policy = api.policy_of(policy_file)
+    report = _report([*from_files, *more], words, policy)
     if old_file is not None:
-        report = _with_changes(report, old_file)
+        report = _with_changes(report, old_file, policy)
     deliver(render(report, format_name, style_of(templates=str(templates) if templates else None)), output)
     codes = [api.exit_code(subject.judgement.worst, strict) for subject in report.subjects]
     return next((code for code in (1, 3) if code in codes), 0)
 
 
-def _report(paths: list[Path], words: dict[str, str]) -> Report:
+def _report(paths: list[Path], words: dict[str, str], policy: Policy | None) -> Report:
     """The report as it is where one is given and its header is not changed, else composed anew."""
     from envcheck.compose.merged import merge, slimmed
     from envcheck.compose.report import compose
@@ -79,7 +83,7 @@ def _report(paths: list[Path], words: dict[str, str]) -> Report:
     from envcheck.schema.report import Subject
 
     if len(paths) == 1:
-        result = read_result(paths[0])
+        result = read_result(paths[0], policy)
         if isinstance(result, Subject):
             return compose(result, _header(None, words))
         if not words:
@@ -87,14 +91,14 @@ def _report(paths: list[Path], words: dict[str, str]) -> Report:
         head = _header(result.header, words)
         return compose(result.subjects[0], head) if len(result.subjects) == 1 else merge(result.subjects, head)
     # One file at a time, and only what a merged report keeps: a thousand machines fit into memory.
-    return merge(slimmed(subject for path in paths for subject in _subjects(path)), _header(None, words))
+    return merge(slimmed(subject for path in paths for subject in _subjects(path, policy)), _header(None, words))
 
 
-def _subjects(path: Path) -> tuple[Subject, ...]:
+def _subjects(path: Path, policy: Policy | None) -> tuple[Subject, ...]:
     from envcheck.report_files import read_result
     from envcheck.schema.report import Report
 
-    result = read_result(path)
+    result = read_result(path, policy)
     return result.subjects if isinstance(result, Report) else (result,)
 
 
@@ -119,13 +123,13 @@ def _now() -> str:
         raise InputError(f"SOURCE_DATE_EPOCH is {fixed!r}: give seconds since 1970 or unset it.") from None
 
 
-def _with_changes(report: Report, old_file: Path) -> Report:
+def _with_changes(report: Report, old_file: Path, policy: Policy | None) -> Report:
     """The report with a section on what changed, directly after the overview."""
     from envcheck.compose.changes import changes_section
     from envcheck.report_files import read_result
     from envcheck.schema.report import Report
 
-    old = read_result(old_file)
+    old = read_result(old_file, policy)
     before = old.subjects if isinstance(old, Report) else (old,)
     if len(before) != 1 or len(report.subjects) != 1:
         raise InputError(

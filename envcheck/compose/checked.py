@@ -16,6 +16,8 @@ _RISK = {"safe": 0, "restart": 1, "risky": 2}
 _ALL_BACKENDS = 1_000
 RELEASE = "backend.release"
 """End of the id of the verdict that an older release than the newest is the one that runs here."""
+OWN_BUILD = "device.accelerator"
+"""End of the id of the verdict that the accelerator is one of those the usual build serves."""
 INSTALLED = "backend.installed"
 """End of the id of the verdict that the backend is installed."""
 
@@ -74,8 +76,15 @@ def helps_of(judgement: Judgement) -> Callable[[Verdict], bool]:
     }
     older = {v.backend for v in judgement.verdicts if v.id == f"{v.backend}.{RELEASE}" and v.status == "warning"}
 
+    # Where the machine needs a build of its own, the usual one is not to be installed beside it.
+    own = {
+        v.backend
+        for v in judgement.verdicts
+        if v.id == f"{v.backend}.{OWN_BUILD}" and v.status == "warning" and v.remedy and v.remedy.commands
+    }
+
     def answer(verdict: Verdict) -> bool:
-        if verdict.backend in hopeless:
+        if verdict.backend in hopeless or (verdict.backend in own and verdict.id == f"{verdict.backend}.{INSTALLED}"):
             return False
         if verdict.backend not in older or verdict.status != "not_met":
             return True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from envcheck.compose._cells import code, row, table
 from envcheck.compose.checked import actions
+from envcheck.compose.installation import is_planned, planned_backend
 from envcheck.compose.overview import slug
 from envcheck.schema.blocks import Block, Cell, Commands, Fold, Paragraph, Points, Section
 from envcheck.schema.describe import backend_title
@@ -13,10 +14,15 @@ from envcheck.schema.report import Header, Outcome, Subject
 def next_steps_section(subject: Subject, answer: Outcome) -> Section:
     """In order: what unblocks, what to install, what to prove, what to measure, what to find out."""
     backend_of = {verdict.id: verdict.backend for verdict in subject.judgement.verdicts}
+    planned = planned_backend(subject)
     steps = [
         Cell(text=f"{action.says}{_for([backend_of[verdict] for verdict in action.serves])}")
-        for action in actions(subject.judgement)[:6]
-    ]
+        for action in actions(subject.judgement)
+        if not (planned and is_planned(action, subject))
+    ][:6]
+    if planned:
+        text = f"Install {backend_title(planned)} as planned, in an environment of its own."
+        steps.insert(0, Cell(text=text, link="#installation-commands"))
     states = {name: state.status for name, state in subject.judgement.backends.items()}
     prove = Cell(text="Prove a backend with real prompts (envcheck run), and look at the device it used.")
     if not answer.proven and "ready" in states.values():

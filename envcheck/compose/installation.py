@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from envcheck.compose._cells import command_line, table
 from envcheck.compose.checked import actions
+from envcheck.compose.profiles import profiles
 from envcheck.schema.blocks import Block, Cell, Commands, Fold, Note, Part, Points, Section
-from envcheck.schema.describe import listed
+from envcheck.schema.describe import backend_title, listed
 from envcheck.schema.facts import is_known, value_of
 from envcheck.schema.plan import Plan, Step
 from envcheck.schema.report import Action, Subject
@@ -34,8 +35,7 @@ def _install_part(subject: Subject) -> Part | None:
     blocks: list[Block] = []
     if subject.plan is not None:
         blocks += _planned(subject.plan, value_of(subject.snapshot.os.family))
-    else:
-        blocks += _remedies(subject)
+    blocks += _remedies(subject)
     if not blocks:
         return None
     return Part(id="installation-commands", title="Installation commands", blocks=tuple(blocks))
@@ -47,28 +47,35 @@ def _planned(plan: Plan, family: str | None) -> list[Block]:
     if decision.accelerator:
         torch = f"PyTorch {decision.torch} " if decision.torch else ""
         because = f", because {listed(list(decision.because))}" if decision.because else ""
-        blocks.append(Note(text=f"Chosen build: {torch}{decision.accelerator}{because}.", mark="good"))
+        blocks.append(Note(text=f"Chosen for {_title(plan)}: {torch}{decision.accelerator}{because}.", mark="good"))
     for blocked in plan.blocked:
         way = f" {blocked.remedy.says}" if blocked.remedy else ""
         blocks.append(Note(text=f"{blocked.says}{way}", mark="bad"))
-    for steps, says in (
-        (
-            [s for s in plan.steps if not s.manual],
-            "What `envcheck install` runs, in this order, and undoes if a step fails:",
-        ),
-        ([s for s in plan.steps if s.manual], "By hand, because it changes the system:"),
-    ):
+    by_itself = [step for step in plan.steps if not step.manual]
+    if by_itself and plan.target:
+        line = ["envcheck", "install", *plan.profile.split("+"), "--target", plan.target]
+        says = "With hashes, verified, and undone if a step fails (without --yes it only shows the plan):"
+        blocks.append(Commands(says=says, lines=(command_line([*line, "--yes"], family),)))
+    groups = (
+        (by_itself, "The same by hand:"),
+        ([s for s in plan.steps if s.manual], "By hand, it changes the system:"),
+    )
+    for steps, says in groups:
         if steps:
-            blocks.append(Commands(says=says.replace("`", ""), lines=tuple(_step(step, family) for step in steps)))
+            blocks.append(Commands(says=says, lines=tuple(_step(step, family) for step in steps)))
     if decision.rejected:
         rows = [(Cell(text=choice.choice), choice.because) for choice in decision.rejected]
         blocks.append(
             Fold(
-                title="Builds that were looked at and not taken",
+                title="Choices that were looked at and not taken",
                 blocks=(table("Rejected", ["Choice", "Because"], rows),),
             )
         )
     return blocks
+
+
+def _title(plan: Plan) -> str:
+    return backend_title(profiles().get(plan.profile, "") or plan.profile)
 
 
 def _step(step: Step, family: str | None) -> str:
@@ -76,8 +83,22 @@ def _step(step: Step, family: str | None) -> str:
 
 
 def _remedies(subject: Subject) -> list[Block]:
-    found = [action for action in actions(subject.judgement) if action.commands]
+    """The ways out that change something, less what the plan above does already."""
+    found = [action for action in actions(subject.judgement) if action.commands and not is_planned(action, subject)]
     return [Commands(says=_says(action), lines=action.commands) for action in found]
+
+
+def is_planned(action: Action, subject: Subject) -> bool:
+    """Whether the plan does it already."""
+    planned, commands = planned_backend(subject), action.commands
+    of = {v.id: v.backend for v in subject.judgement.verdicts}
+    installs = bool(commands) and commands[0].startswith(("pip install", "uv ", "envcheck install"))
+    return planned is not None and installs and all(of[verdict] == planned for verdict in action.serves)
+
+
+def planned_backend(subject: Subject) -> str | None:
+    """The backend that the plan installs."""
+    return profiles().get(subject.plan.profile) if subject.plan and not subject.plan.blocked else None
 
 
 def _says(action: Action) -> str:

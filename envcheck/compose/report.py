@@ -7,10 +7,12 @@ from envcheck.compose.acceleration import acceleration_section
 from envcheck.compose.benchmark_plan import plan_section, workloads_section
 from envcheck.compose.closing import appendix_section, next_steps_section
 from envcheck.compose.compatibility import compatibility_section
+from envcheck.compose.critical import critical_section
 from envcheck.compose.expectations import expectations_section
 from envcheck.compose.installation import installation_section
 from envcheck.compose.measured import measured_section
 from envcheck.compose.optimisations import optimisations_section
+from envcheck.compose.options import options_section
 from envcheck.compose.overview import outcome, overview_section
 from envcheck.compose.packages import packages_section
 from envcheck.schema.blocks import Section
@@ -23,12 +25,14 @@ def compose(subject: Subject, header: Header) -> Report:
     found: list[Section | None] = [
         overview_section(subject, header, answer),
         compatibility_section(subject),
+        critical_section(subject),
         packages_section(subject),
         acceleration_section(subject),
         plan_section(subject),
         workloads_section(),
         installation_section(subject),
         expectations_section(subject),
+        options_section(subject),
         optimisations_section(subject),
         measured_section(subject),
         next_steps_section(subject, answer),

@@ -114,7 +114,7 @@ def _over_gpus(op: Operator, gpus: PerGpu, value: Any, across: Across) -> Outcom
     else:
         holds = False if False in states else None if None in states else True
     shown = {f"{outcome.actual}" for _, outcome in each}
-    actual = next(iter(shown)) if len(each) == 1 else ", ".join(f"{label}: {o.actual}" for label, o in each)
+    actual = next(iter(shown)) if len(shown) == 1 else ", ".join(f"{label}: {o.actual}" for label, o in each)
     return Outcome(
         holds=holds,
         expected=expected,

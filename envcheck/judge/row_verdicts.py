@@ -9,6 +9,7 @@ from envcheck.judge import versions
 from envcheck.judge.facts_of import fact_of
 from envcheck.judge.operators import AnyFact, Outcome, PerGpu, compare
 from envcheck.judge.scene import Scene
+from envcheck.schema.describe import gib
 from envcheck.schema.facts import Absent, Known, Observation, Unknown, text_of
 from envcheck.schema.requirement import Condition, Requirement
 from envcheck.schema.verdict import CHAIN, Remedy, Status, Verdict
@@ -136,8 +137,8 @@ def verdict_of(
         says=says,
         link=row.link,
         cause=row.cause if status in ("not_met", "warning") else None,
-        expected=outcome.expected,
-        actual=outcome.actual,
+        expected=_sized(row, outcome.expected),
+        actual=_sized(row, outcome.actual),
         evidence=tuple(_evidence(row.fact, fact_of(row.fact, scene))),
         source=row.source,
         checked=row.checked,
@@ -146,6 +147,14 @@ def verdict_of(
         skipped_because=because,
         fixed_by_install=row.fixed_by_install,
     )
+
+
+_MIB = re.compile(r"(?<![\w.])(\d+(?:\.\d+)?)(?=,|$)")
+
+
+def _sized(row: Requirement, text: str) -> str:
+    """What a table shows of a quantity: amounts of memory and disk, MiB in the facts, with their unit."""
+    return _MIB.sub(lambda found: gib(float(found[1])), text) if row.fact.endswith("_mib") else text
 
 
 def _evidence(path: str, fact: AnyFact | PerGpu) -> Iterable[Observation]:

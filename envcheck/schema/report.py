@@ -109,6 +109,13 @@ class Header(Record, omit_defaults=False):
     """How to make the report again."""
 
 
+class PresetRow(Record):
+    """A preset's settings for this machine, with what they need."""
+
+    name: Literal["balanced", "performance", "memory_optimized"]
+    row: FitRow
+
+
 class Subject(Record, omit_defaults=False):
     """Everything that is known about one machine: what the sections were composed from."""
 
@@ -116,8 +123,17 @@ class Subject(Record, omit_defaults=False):
     judgement: Judgement
     fits: tuple[FitRow, ...] = ()
     plan: Plan | None = None
+    """What installing the best-suited backend that is not there would do."""
     validation: Validation | None = None
     tables: Tables = Tables()
+    presets: tuple[PresetRow, ...] = ()
+    """Settings that `fit --preset` would choose, for one model per backend."""
+    curves: tuple[FitRow, ...] = ()
+    """One model per backend at growing contexts."""
+    parallel: tuple[FitRow, ...] = ()
+    """The same models with three requests at a time."""
+    headroom_gib: float | None = None
+    """GPU memory that the project keeps free, in GiB."""
 
 
 class Outcome(Record, omit_defaults=False):

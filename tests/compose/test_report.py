@@ -151,7 +151,7 @@ def test_a_plan_gives_its_steps_its_reasons_and_what_was_rejected() -> None:
         ),
     )
     text = section_text(compose(titan_subject(plan=plan), HEADER), "installation")
-    for words in ("Chosen build: PyTorch 2.14.1 cu126", "sm_70", "torch 2.15.0", "'my folder/x.whl'", "By hand"):
+    for words in (": PyTorch 2.14.1 cu126", "sm_70", "torch 2.15.0", "'my folder/x.whl'", "By hand"):
         assert words in text
 
 

@@ -10,11 +10,13 @@ from pathlib import Path
 from envcheck import main_job
 from envcheck.compose.report import compose
 from envcheck.formats import render
+from envcheck.judge.policy import load_policy
 from envcheck.machine_files import read_assumption
 from envcheck.schema.report import Header, Report
 
 ROOT = Path(__file__).parent.parent.parent
 MACHINES = ROOT / "tests" / "machines"
+POLICIES = ROOT / "tests" / "policies"
 EXAMPLES = ROOT / "reports" / "examples"
 SUFFIXES = {"markdown": ".md", "html": ".html"}
 
@@ -30,11 +32,14 @@ SPRINTS = {
 
 def report_of(name: str) -> Report:
     """The example report about one of the machines."""
-    command = f"envcheck report --from tests/machines/{name}.toml -o reports/examples/{name}.md"
+    file = POLICIES / f"{name}.toml"
+    policy = load_policy(file) if file.is_file() else None
+    option = f" --policy tests/policies/{name}.toml" if policy else ""
+    command = f"envcheck report --from tests/machines/{name}.toml{option} -o reports/examples/{name}.md"
     header = Header(
         sprint=SPRINTS[name], agent="llm-specialist", timestamp="2026-11-21T06:00:00+00:00", version="", command=command
     )
-    return compose(main_job.subject_of(read_assumption(MACHINES / f"{name}.toml")), header)
+    return compose(main_job.subject_of(read_assumption(MACHINES / f"{name}.toml"), policy=policy), header)
 
 
 def main() -> None:

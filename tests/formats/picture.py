@@ -1,6 +1,6 @@
 """The picture in the README: what `envcheck check` prints about one of the example machines, as it looks on a terminal.
 
-    python -m tests.formats.picture
+python -m tests.formats.picture
 """
 
 from __future__ import annotations
