@@ -28,6 +28,12 @@ _BARE_OS = re.compile(
     re.IGNORECASE,
 )
 _PYTHON = re.compile(r"(?<![\w/])python(?: version)?\s*[:=]?\s*v?(\d\.\d{1,2}(?:\.\d{1,2})?)\b", re.IGNORECASE)
+_BARE_CARD = re.compile(
+    r"^[\s>*-]{0,6}(?:(\d{1,2})\s?[x\u00d7]\s?)?((?:(?:nvidia|amd) )?(?:geforce |tesla |quadro |radeon )?"
+    r"(?:(?:rtx|gtx|rx)[ -]?(?:pro )?\d{3,4}[\w ]{0,20}"
+    r"|(?:[avlhbpt]\d{1,3}|gb10|mi\d{2,3}x?)(?:[ -][\w -]{1,20})?))\s*$",
+    re.IGNORECASE,
+)
 _CARD = re.compile(
     r"^[\s>*#`|-]{0,8}(?:my )?(?:gpu|graphics card|graphics|video card|accelerator)s?"
     r"(?: \d{1,2}| model| name| type)?\s*[:=]\s*`?(?:(\d{1,2})\s?[x\u00d7*]\s?)?"
@@ -107,6 +113,11 @@ def _cards(paste: Paste, draft: Draft) -> bool:
             name = match.group(2).strip()
             for index in range(int(match.group(1) or 1)):
                 draft.gpu(vendor_of(name), index, "name", name, line)
+            return True
+    for maker in ("rtx", "gtx", "radeon", "tesla", "nvidia "):
+        for line, match in paste.matching(maker, _BARE_CARD.pattern):
+            for index in range(int(match.group(1) or 1)):
+                draft.gpu(vendor_of(match.group(2)), index, "name", match.group(2).strip(), line)
             return True
     return False
 

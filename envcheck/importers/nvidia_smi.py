@@ -8,6 +8,7 @@ from envcheck.importers._draft import Draft, Importer, after, mib
 from envcheck.schema.paste import Line, Paste
 
 _DRIVER = re.compile(r"(?:driver|kmd) version\s*:?\s*(\d{3}\.\d{1,3}(?:\.\d{1,3})?)", re.IGNORECASE)
+_SAID = re.compile(r"^\W{0,6}(?:nvidia |gpu )?driver\W{1,4}v?(\d{3}\.\d{1,3}(?:\.\d{1,3})?)\b", re.IGNORECASE)
 _CUDA = re.compile(r"cuda (?:umd )?version\s*:?\s*(\d{1,2}\.\d)\b", re.IGNORECASE)
 _ROW = re.compile(
     r"^\W{0,4}(\d{1,2})\s{2,}([A-Za-z][\w /.()-]{2,40}?)\s+(?:On|Off|WDDM|TCC|MCDM|N/A)\b\s*(?:-?M)?\s*\|"
@@ -39,6 +40,9 @@ def _banner(paste: Paste, draft: Draft) -> bool:
             if match:
                 draft.put("nvidia.driver", match.group(1), line)
                 found = found or "nvidia-smi" in paste or literal == "kmd version" or "nvsmi" in paste
+    for line, match in paste.matching("driver", _SAID.pattern):
+        draft.put("nvidia.driver", match.group(1), line)
+        found = True
     for literal in ("cuda version", "cuda umd version"):
         for line in paste.having(literal):
             match = _CUDA.search(line.text)

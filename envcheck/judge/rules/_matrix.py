@@ -103,6 +103,10 @@ def gfx_targets(case: Case) -> Targets | None:
     if case.backend == "ollama":
         row = tables.gfx_list("ollama")
         return Targets("Ollama's ROCm runner", frozenset(row.gfx), certain=False) if row else None
+    if case.backend == "llama.cpp":
+        # Builds differ; what they all need is rocBLAS, and Ollama ships it as AMD releases it.
+        row = tables.gfx_list("ollama")
+        return Targets("rocBLAS as released", frozenset(row.gfx), certain=False) if row else None
     torch = case.torch
     if torch.rocm is None or torch.release is None or unreleased(torch.label):
         return None

@@ -63,6 +63,16 @@ def _chosen(case: Case) -> Iterator[Finding]:
             "likely",
             case.quote("GPU", low[0].fact),
         )
+    for name in ("flash_attn", "attn_implementation"):
+        asked = (case.option(name) or "").lower()
+        old = [d for d in case.nvidia if d.capability and d.capability < (8, 0)]
+        if old and asked in ("fa2", "flash_attention_2"):
+            yield _finding(
+                "blocker",
+                f"FlashAttention 2 needs compute capability 8.0; {old[0].name} has {dotted(old[0].capability or ())}.",
+                "likely",
+                case.quote("GPU", old[0].fact),
+            )
     if (case.variable("VLLM_FLASH_ATTN_VERSION") or "") == "3":
         other = [d for d in case.nvidia if d.capability and d.capability[0] != 9]
         if other:

@@ -40,6 +40,20 @@ _LARGE = 0.3
 """The share of a GPU that others must hold before it, rather than the model's size, is taken for the cause."""
 
 
+def _wanted(case: Case) -> float:
+    """The share of a GPU that must be free: vLLM refuses to start where less is free than it was told to take.
+
+    https://docs.vllm.ai/en/latest/configuration/engine_args/ (--gpu-memory-utilization, 0.9 unless set)
+    """
+    if case.backend != "vllm":
+        return 1 - _LARGE
+    asked = case.option("gpu_memory_utilization") or ""
+    return float(asked) if re.fullmatch(r"0?\.\d{1,4}", asked) else _VLLM_TAKES
+
+
+_VLLM_TAKES = 0.9
+
+
 def _gib(match: re.Match[str]) -> float:
     value, unit = [group for group in match.groups() if group]
     return float(value) / (1 if unit.upper() == "G" else 1024)
@@ -47,9 +61,8 @@ def _gib(match: re.Match[str]) -> float:
 
 def _full(case: Case) -> Iterator[Finding]:
     """A GPU whose memory is mostly taken although nothing of ours is said to run yet."""
-    taken = [
-        d for d in case.devices if d.memory_mib and d.free_mib is not None and d.free_mib < d.memory_mib * (1 - _LARGE)
-    ]
+    wanted = _wanted(case)
+    taken = [d for d in case.devices if d.memory_mib and d.free_mib is not None and d.free_mib < d.memory_mib * wanted]
     if not taken or case.backend not in ("vllm", "sglang", "tensorrt-llm", "transformers", ""):
         return
     worst = min(taken, key=lambda d: (d.free_mib or 0) / (d.memory_mib or 1))
