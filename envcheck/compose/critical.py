@@ -20,7 +20,7 @@ def critical_section(subject: Subject) -> Section | None:
         rows = [_setting(verdict, verdicts) for verdict in (*settings, *clashes)]
         heads = ["Setting", "Wanted", "Is", "Status", "Does it act? What to do?"]
         basis = "Wanted: the project's policy. Is: as read or stated. Does it act: table (requirements matrix)."
-        blocks.append(table("Critical settings", heads, rows, basis))
+        blocks.append(table("What the project demands", heads, rows, basis))
     if subject.headroom_gib is not None:
         rows = [cells for fit in subject.fits if (cells := _left(fit, subject)) is not None]
         if rows:
