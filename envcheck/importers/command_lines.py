@@ -40,6 +40,7 @@ _SHORT = {
 }
 _LONG = re.compile(r"--([a-z][a-z0-9-]{1,40})(?:[= ]\s?[\"']?([^\s\"'`\\-][^\s\"'`\\]{0,120}))?")
 _ARGUMENT = re.compile(r"\b([a-z][a-z0-9_]{3,40})=('[^']{0,160}'|\"[^\"]{0,160}\"|[\w./-]{1,80})")
+_OLLAMA = re.compile(r"ollama run (?:--\S{1,40} ){0,3}([a-z0-9][\w./:-]{1,100})", re.IGNORECASE)
 _LAUNCHERS = (
     "vllm serve",
     "vllm.entrypoints",
@@ -62,6 +63,9 @@ def read(paste: Paste, draft: Draft) -> bool:
                 if name in _NAMES:
                     draft.option(name, value)
                     found = True
+    for _, match in paste.matching("ollama run", _OLLAMA.pattern):
+        draft.option("model", match.group(1))
+        found = True
     for literal in ("namespace(", "serverargs(", "server_args=", "engine args", "llm engine ("):
         for line in paste.having(literal):
             for name, value in _ARGUMENT.findall(line.text)[:120]:

@@ -13,7 +13,9 @@ _TOOLKIT = re.compile(
 )
 _GCC = re.compile(r"(?:gcc|g\+\+|cc) (?:version |\([^)]{1,80}\) )(\d{1,2}\.\d{1,2}(?:\.\d{1,2})?)", re.IGNORECASE)
 _GNU = re.compile(r"C(?:XX)? compiler identification is GNU (\d{1,2}\.\d{1,2}(?:\.\d{1,2})?)", re.IGNORECASE)
-_GLIBC = re.compile(r"(?:glibc[- ]|GNU libc\)\s|GLIBC |libc6? (?:version )?)(\d\.\d{1,2})\b", re.IGNORECASE)
+_GLIBC = re.compile(
+    r"(?:glibc[- ]|GNU libc\)\s|libc6?`? {0,2}(?:version)?`? {0,2}(?:is|[:=])? {0,2})(\d\.\d{1,2})\b", re.IGNORECASE
+)
 _KERNEL_MODULE = re.compile(r"(?:kernel module|nvrm version).{0,80}?\b(\d{3}\.\d{1,3}(?:\.\d{1,3})?)\b", re.IGNORECASE)
 _DRIVER = re.compile(
     r"(?:nvidia )?(?:driver|nvidia-smi)(?: version)?\s*(?:[:=]|is|v)?\s*(\d{3}\.\d{1,3}(?:\.\d{1,3})?)\b", re.IGNORECASE

@@ -47,7 +47,7 @@ def clean(text: str) -> list[str]:
     if "&" in text:
         for entity, character in _ENTITIES:
             text = text.replace(entity, character)
-    text = text.replace("\u00a0", " ").replace("\t", "    ")
+    text = text.replace("\uff1a", ":").replace("\u00a0", " ").replace("\t", "    ")
     return [line if len(line) <= MAX_LINE else line[:MAX_LINE] for line in text.split("\n")]
 
 

@@ -44,6 +44,7 @@ def judge(case: Case) -> Iterator[Finding]:
     yield from _default_wheel(case)
     yield from _vendor(case)
     yield from _runtimes(case)
+    yield from _bitsandbytes(case)
     yield from proved(case)
 
 
@@ -157,6 +158,22 @@ def _runtimes(case: Case) -> Iterator[Finding]:
             case.quote("torch", torch.fact),
             confidence="possible",
         )
+
+
+_BINARY = r"libbitsandbytes_cuda(\d{2})(\d)"
+
+
+def _bitsandbytes(case: Case) -> Iterator[Finding]:
+    """bitsandbytes loads its library for one CUDA version; torch's tag names another major."""
+    torch = case.torch
+    if torch.cuda is None or torch.accelerator != "cuda":
+        return
+    for line, match in case.paste.matching("libbitsandbytes_cuda", _BINARY):
+        if int(match.group(1)) != torch.cuda[0]:
+            own = ".".join(match.groups())
+            says = f"bitsandbytes loads its library for CUDA {own}, torch is for {dotted(torch.cuda[:2])}."
+            yield finding(CAUSE, "warning", says, quoted(line), case.quote("torch", torch.fact), confidence="likely")
+            return
 
 
 _USE_TORCHS_RUNTIME = frozenset(

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from envcheck.judge.rule import Case, Rule, spoken
-from envcheck.judge.rules._arrivals import first_release
+from envcheck.judge.rule import Case, Rule, quoted, spoken
+from envcheck.judge.rules._arrivals import first_ollama, first_release
 from envcheck.judge.rules._common import finding
-from envcheck.judge.version import dotted
+from envcheck.judge.version import dotted, version
+from envcheck.schema.facts import value_of
 from envcheck.schema.verdict import Finding
 
 CAUSE = "backend_too_old_for_model"
@@ -27,6 +28,27 @@ def judge(case: Case) -> Iterator[Finding]:
                 case.package_quote(owner),
                 confidence="likely",
             )
+    yield from _ollama(case)
+
+
+_ARCHITECTURE = r"general\.architecture\s.{0,20}=\s{0,3}([\w.-]{2,40})"
+
+
+def _ollama(case: Case) -> Iterator[Finding]:
+    """The release of Ollama against the model that was to run, or the architecture that its log prints."""
+    presence = case.snapshot.backend("ollama") if case.backend == "ollama" else None
+    fact = presence.binary if presence else None
+    have = version(value_of(fact)) if fact else None
+    if fact is None or have is None:
+        return
+    printed = [(match.group(1), line) for line, match in case.paste.matching("general.architecture", _ARCHITECTURE)]
+    for name, line in (*printed, (case.model, None)):
+        since = first_ollama(name)
+        if since and have < since:
+            says = f"Ollama {dotted(have)} is older than {dotted(since)}, the first release that knows {name}."
+            evidence = (case.quote("ollama", fact), quoted(line) if line else None)
+            yield finding(CAUSE, "warning", says, *evidence, confidence="likely")
+            return
 
 
 RULE = Rule(cause=CAUSE, link="model", judge=judge, explains=("dependency_version_conflict",))

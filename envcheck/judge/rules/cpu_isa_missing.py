@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from envcheck.judge.rule import Case, Rule, spoken
+from envcheck.judge.rule import Case, Rule, quoted, spoken
 from envcheck.judge.rules._common import finding
+from envcheck.judge.rules._old_cpus import lacks
 from envcheck.schema.facts import Known
 from envcheck.schema.verdict import Confidence, Finding, Severity
 
@@ -27,7 +28,10 @@ def judge(case: Case) -> Iterator[Finding]:
             yield finding(CAUSE, spoken_of.severity, says, *evidence, confidence="certain")
         else:
             yield spoken_of
-    if not isinstance(flags_fact, Known) or not _x86(flags):
+    if not isinstance(flags_fact, Known):
+        yield from _named(case)
+        return
+    if not _x86(flags):
         return
     if "avx" not in flags:
         known_user = case.backend in ("ollama", "llama.cpp", "vllm", "")
@@ -43,6 +47,25 @@ def judge(case: Case) -> Iterator[Finding]:
         yield _finding(
             case, "warning", "vLLM's CPU build is made for AVX-512, which this CPU does not have.", "possible"
         )
+
+
+_CPU_WORDS = ("xeon", "core", "celeron", "pentium", "atom", "opteron", "phenom", "athlon", "i3-", "i5-", "i7-", "fx-")
+
+
+def _named(case: Case) -> Iterator[Finding]:
+    """What the CPU's name says, for the engines whose builds assume an instruction set at run time."""
+    if case.backend not in ("ollama", "llama.cpp"):
+        return
+    for word in _CPU_WORDS:
+        for line in case.paste.having(word):
+            lacking = lacks(line.text) if len(line.text) < _LONGEST_LINE else None
+            if lacking:
+                says = f"This CPU is of a generation without {lacking}."
+                yield finding(CAUSE, "warning", says, quoted(line), confidence="possible")
+                return
+
+
+_LONGEST_LINE = 200
 
 
 def _x86(flags: set[str]) -> bool:

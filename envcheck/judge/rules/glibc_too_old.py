@@ -17,6 +17,8 @@ CAUSE = "glibc_too_old"
 _BUILD_HOST = "2.31"
 """vLLM's wheels before 0.12 carry the tag manylinux1 and are built on Ubuntu 20.04 (glibc 2.31), whose symbols their
 extensions use on some paths. https://github.com/vllm-project/vllm/blob/main/docker/Dockerfile"""
+_FLASH_SINCE = "2.7.4"
+"""From here on flash-attn's binaries use glibc 2.32 symbols. https://github.com/Dao-AILab/flash-attention/issues/1708"""
 _NO_WHEEL_BELOW = "2.27"
 """CentOS 7 and its like: no CUDA extension of any inference backend of these years loads there."""
 
@@ -50,6 +52,14 @@ def _floors(case: Case) -> Iterator[tuple[str, str, str]]:
     row = tables.torch_release(torch) if torch and not unreleased(torch) else None
     if row is not None and row.glibc:
         yield "torch", torch, row.glibc
+    for name in ("vllm", "sglang") if not torch else ():
+        release = release_of(case, name)
+        pinned = tables.torch_release(release.torch.lstrip("=")) if release and release.torch else None
+        if pinned is not None and pinned.glibc:
+            yield f"torch of {name}", installed(case, name) or "", pinned.glibc
+    flash = installed(case, "flash-attn")
+    if flash and versions.at_least(flash, _FLASH_SINCE):
+        yield "flash-attn", flash, "2.32"
     for name in ("vllm", "sglang"):
         release, have = release_of(case, name), installed(case, name)
         if have and unreleased(have):

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from envcheck.judge.rule import Case, Rule, spoken
 from envcheck.judge.rules._common import at_least, below, finding
 from envcheck.judge.rules._matrix import broken_pins
-from envcheck.judge.version import dotted
+from envcheck.judge.version import Version, dotted
 from envcheck.schema.facts import value_of
 from envcheck.schema.verdict import Finding
 
@@ -28,7 +28,37 @@ def judge(case: Case) -> Iterator[Finding]:
             case.quote("torch", case.torch.fact),
             confidence="likely",
         )
+    yield from _others(case)
     yield from proved(case)
+
+
+# The first release of each package whose wheels run under NumPy 2. https://github.com/numpy/numpy/issues/26191
+_FIRST_FOR_NUMPY_2: dict[str, Version] = {
+    "pandas": (2, 2, 2),
+    "scipy": (1, 13),
+    "scikit-learn": (1, 4, 2),
+    "matplotlib": (3, 8, 4),
+    "pyarrow": (16,),
+    "numba": (0, 60),
+    "opencv-python": (4, 10),
+    "opencv-python-headless": (4, 10),
+    "onnxruntime": (1, 19),
+    "onnxruntime-gpu": (1, 19),
+    "h5py": (3, 11),
+    "contourpy": (1, 2, 1),
+}
+
+
+def _others(case: Case) -> Iterator[Finding]:
+    """NumPy 2 beside releases of other compiled packages that were made for NumPy 1."""
+    if not at_least(case.package("numpy"), (2, 0)):
+        return
+    for name, first in _FIRST_FOR_NUMPY_2.items():
+        have = case.package(name)
+        if below(have, first):
+            says = f"{name} {dotted(have or ())} is made for NumPy 1; {dotted(first)} is the first for NumPy 2."
+            evidence = (case.package_quote(name), case.package_quote("numpy"))
+            yield finding(CAUSE, "warning", says, *evidence, confidence="likely")
 
 
 def proved(case: Case) -> Iterator[Finding]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from envcheck.judge import versions
+from envcheck.judge.rows import load
 from envcheck.judge.rule import Case, Rule, quoted, spoken
 from envcheck.judge.rules._common import finding
 from envcheck.judge.rules._matrix import installed, release_of, unreleased
@@ -12,6 +13,7 @@ from envcheck.judge.rules._wheels import wheel_files
 from envcheck.judge.tables import torch_release
 from envcheck.judge.version import version
 from envcheck.schema.facts import value_of
+from envcheck.schema.requirement import BackendMatrix
 from envcheck.schema.verdict import Finding
 
 CAUSE = "python_version_unsupported"
@@ -43,6 +45,17 @@ def judge(case: Case) -> Iterator[Finding]:
             yield finding(
                 CAUSE, "warning", says, case.quote("Python", fact), case.package_quote(name), confidence="likely"
             )
+    yield from _wanted(case, python)
+
+
+def _wanted(case: Case, python: str | None) -> Iterator[Finding]:
+    """A backend that is to be installed, and an interpreter that not even its newest release supports."""
+    if not python or case.backend not in ("vllm", "sglang") or installed(case, case.backend):
+        return
+    rows = load(case.backend, BackendMatrix).release
+    if rows and rows[0].python and versions.within(versions.base(python), rows[0].python) is False:
+        says = f"{case.backend} supports Python {rows[0].python}; here it is {python}."
+        yield finding(CAUSE, "warning", says, case.quote("Python", case.snapshot.python.version), confidence="likely")
 
 
 RULE = Rule(cause=CAUSE, link="runtime", judge=judge, explains=("dependency_missing", "dependency_version_conflict"))

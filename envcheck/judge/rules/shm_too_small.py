@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
-from envcheck.judge.rule import Case, Rule, spoken
+from envcheck.judge.rule import Case, Rule, quoted, spoken
 from envcheck.judge.rules._common import finding
 from envcheck.schema.facts import value_of
 from envcheck.schema.verdict import Finding
 
 CAUSE = "shm_too_small"
+_IMAGE = re.compile(r"vllm|sglang|tritonserver|text-generation-inference", re.IGNORECASE)
 _PLACE = "/dev/shm"  # noqa: S108  (named, never written)
 _DOCKER_DEFAULT_MIB = 64
 _WANTED_MIB = 1024
@@ -31,6 +33,19 @@ def judge(case: Case) -> Iterator[Finding]:
             case.quote(_PLACE, fact),
             confidence="likely",
         )
+    elif size is None and several:
+        yield from _container(case)
+
+
+def _container(case: Case) -> Iterator[Finding]:
+    """A container started for several processes with Docker's default, which is 64 MiB.
+
+    https://docs.docker.com/reference/cli/docker/container/run/ (`--shm-size`); Docker may be told another default.
+    """
+    started = [line for line in case.paste.having("docker run") if _IMAGE.search(line.text)]
+    if started and "--shm-size" not in case.paste and "--ipc" not in case.paste:
+        says = f"Several processes share {_PLACE}, and the container starts with Docker's {_DOCKER_DEFAULT_MIB} MiB."
+        yield finding(CAUSE, "warning", says, *(quoted(line) for line in started[:1]), confidence="possible")
 
 
 RULE = Rule(cause=CAUSE, link="runtime", judge=judge, explains=("host_resources_insufficient",))

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from envcheck.judge.rule import Case, Rule, spoken
 from envcheck.judge.rules._common import finding
-from envcheck.judge.version import dotted, version
+from envcheck.judge.version import Version, dotted, version
 from envcheck.schema.facts import value_of
 from envcheck.schema.verdict import Finding
 
@@ -50,8 +50,43 @@ def judge(case: Case) -> Iterator[Finding]:
                     case.quote("torch", torch.fact),
                     confidence="likely",
                 )
+    yield from _flash_attention(case)
     if _self_made(torch.label):
         yield from _release_extensions(case)
+
+
+# The newest torch for which each flash-attn release has binaries. https://github.com/Dao-AILab/flash-attention/releases
+_FLASH: tuple[tuple[Version, Version], ...] = (
+    ((2, 8, 2), (2, 8)),
+    ((2, 8), (2, 7)),
+    ((2, 7, 3), (2, 6)),
+    ((2, 7), (2, 5)),
+    ((2, 6), (2, 4)),
+    ((2, 5, 7), (2, 3)),
+    ((2, 4), (2, 2)),
+    ((2, 3), (2, 1)),
+    ((2, 0), (2, 0)),
+)
+_OLD_ABI_UNTIL = (2, 6)
+"""Before torch 2.6 every wheel on the Python Package Index had the old C++ ABI.
+https://dev-discuss.pytorch.org/t/pytorch-linux-wheels-switching-to-new-wheel-build-platform-manylinux-2-28-on-november-12-2024/2581"""
+
+
+def _flash_attention(case: Case) -> Iterator[Finding]:
+    """flash-attn older than torch, or a wheel of it for the other C++ ABI."""
+    label = value_of(case.snapshot.python.package("flash-attn")) or ""
+    have, torch = version(label), case.torch.release
+    if have is None or torch is None or case.torch.accelerator == "rocm":
+        return
+    evidence = case.package_quote("flash-attn"), case.quote("torch", case.torch.fact)
+    newest = next((row[1] for row in _FLASH if have >= row[0]), None)
+    if newest and torch[:2] > newest and "+" not in label and not _self_made(case.torch.label):
+        says = f"flash-attn {label} has binaries for torch up to {dotted(newest)}, installed is {case.torch.label}."
+        yield finding(CAUSE, "warning", says, *evidence, confidence="possible")
+    new_abi = "cxx11abitrue" in label.lower()
+    if new_abi and torch < _OLD_ABI_UNTIL and not _self_made(case.torch.label):
+        says = f"flash-attn {label} is made for the new C++ ABI; wheels of torch {case.torch.label} have the old one."
+        yield finding(CAUSE, "warning", says, *evidence, confidence="likely")
 
 
 def _self_made(label: str) -> bool:

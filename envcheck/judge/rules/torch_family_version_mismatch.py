@@ -22,6 +22,20 @@ _VISION: dict[Version, Version] = {
 }
 
 
+# torch that each xformers pins in its metadata (PyPI metadata of xformers#history), newest first.
+_XFORMERS: tuple[tuple[Version, Version], ...] = (
+    ((0, 0, 33), (2, 9)),
+    ((0, 0, 32), (2, 8)),
+    ((0, 0, 30), (2, 7)),
+    ((0, 0, 28), (2, 4)),
+    ((0, 0, 26), (2, 3)),
+    ((0, 0, 24), (2, 2)),
+    ((0, 0, 23), (2, 1)),
+    ((0, 0, 18), (2, 0)),
+    ((0, 0, 16), (1, 13)),
+)
+
+
 def _vision_for(torch: Version) -> Version | None:
     if torch >= (2, 4):
         return 0, torch[1] + 15
@@ -46,6 +60,36 @@ def judge(case: Case) -> Iterator[Finding]:
         and not _development(case, "torchaudio")
     ):
         yield _finding(case, "torchaudio", audio, torch.release[:2])
+    yield from _xformers(case)
+    yield from _local_tags(case)
+
+
+def _xformers(case: Case) -> Iterator[Finding]:
+    """xformers is made for one torch release; where a release of xformers served two minors, both are accepted."""
+    have, torch = case.package("xformers"), case.torch.release
+    if not have or torch is None or _development(case, "xformers") or have[:3] not in {row[0] for row in _STRICT}:
+        return
+    expected = next((minor for release, minor in _XFORMERS if have[:3] >= release), None)
+    if expected and torch[:2] != expected:
+        yield _finding(case, "xformers", have, expected)
+
+
+_STRICT = tuple(row for row in _XFORMERS if row[0] not in ((0, 0, 28), (0, 0, 26)))
+
+
+def _local_tags(case: Case) -> Iterator[Finding]:
+    """torch's CPU wheel beside a torchvision that is none: its operators are registered for another library."""
+    vision = getattr(case.snapshot.python.package("torchvision"), "value", "")
+    arm = getattr(case.snapshot.os.arch, "value", "") in ("aarch64", "arm64")
+    if case.torch.label.endswith("+cpu") and vision and "+cpu" not in vision and not arm and not _self_made(vision):
+        yield finding(
+            CAUSE,
+            "warning",
+            f"torch {case.torch.label} is a CPU wheel and torchvision {vision} is not.",
+            case.package_quote("torchvision"),
+            case.quote("torch", case.torch.fact),
+            confidence="possible",
+        )
 
 
 def _self_made(label: str) -> bool:
