@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from envcheck.judge import versions
 from envcheck.judge.rule import Case, Rule, quoted, spoken
 from envcheck.judge.rules._common import finding
 from envcheck.judge.rules._matrix import installed, release_of, unreleased
@@ -72,10 +73,17 @@ def _tags(case: Case) -> Iterator[Finding]:
 _MAJOR_ONLY = 4
 
 
+_CUDA_12_SINCE = "0.2.2"
+"""From here on the wheels on the Python Package Index are for CUDA 12.
+https://github.com/vllm-project/vllm/releases/tag/v0.2.2"""
+
+
 def _default_wheel(case: Case) -> Iterator[Finding]:
     """vLLM's wheel on the Python Package Index is made for one CUDA major; torch's tag says another."""
     row, have = release_of(case, "vllm"), installed(case, "vllm")
     made_for = cuda_of_tag(row.variant) if row else None
+    if row is None and versions.at_least(have or "", _CUDA_12_SINCE):
+        made_for = (12, 1)
     torch = case.torch
     if (
         made_for

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
-from envcheck.judge.rule import Case, Rule, spoken
+from envcheck.judge.rule import Case, Rule, quoted, spoken
 from envcheck.judge.rules._common import finding
-from envcheck.schema.facts import value_of
+from envcheck.judge.version import dotted
+from envcheck.schema.facts import Absent, Known, Unknown, value_of
 from envcheck.schema.verdict import Finding
 
 CAUSE = "os_or_arch_unsupported"
@@ -39,6 +41,34 @@ def _architecture(case: Case) -> Iterator[Finding]:
     elif case.backend in _LINUX_ONLY and arch == "aarch64" and case.torch.accelerator == "cpu" and case.nvidia:
         says = "On this architecture the default wheel of torch before 2.11 is a CPU build."
         yield finding(CAUSE, "warning", says, case.quote("architecture", fact), case.quote("torch", case.torch.fact))
+    yield from _jetson(case, fact)
+    for line in case.paste.having(".tar.gz") if case.backend in _LINUX_ONLY else ():
+        if _SOURCE.search(line.text):
+            says = "pip took the source archive: no wheel of this release is for this system."
+            yield finding(CAUSE, "warning", says, quoted(line), case.quote("architecture", fact), confidence="likely")
+            return
+
+
+_SOURCE = re.compile(
+    r"(?:using cached|downloading) .{0,200}\b(?:vllm|sgl[_-]kernel)-\d[\w.]{1,30}\.tar\.gz", re.IGNORECASE
+)
+_FIRST_ARM_WHEEL = (0, 10, 2)
+"""The first vLLM with wheels for ARM servers. https://github.com/vllm-project/vllm/releases/tag/v0.10.2"""
+
+
+def _jetson(case: Case, fact: Known[str] | Absent | Unknown) -> Iterator[Finding]:
+    """A Jetson, whose CUDA and torch are its own, and ARM servers before vLLM had wheels for them."""
+    if case.backend not in _LINUX_ONLY:
+        return
+    for word in ("-tegra", "jetson", "jetpack", "orin (nvgpu)"):
+        for line in case.paste.having(word):
+            says = f"{case.backend} publishes no wheels for Jetson, whose CUDA and torch are its own."
+            yield finding(CAUSE, "warning", says, quoted(line), confidence="likely")
+            return
+    have = case.package("vllm")
+    if case.backend == "vllm" and value_of(fact) == "aarch64" and have and have < _FIRST_ARM_WHEEL:
+        says = f"vLLM has wheels for ARM servers since {dotted(_FIRST_ARM_WHEEL)}."
+        yield finding(CAUSE, "warning", says, case.package_quote("vllm"), case.quote("architecture", fact))
 
 
 RULE = Rule(

@@ -48,12 +48,17 @@ def judge(case: Case) -> Iterator[Finding]:
     yield from _wanted(case, python)
 
 
+_SERVED_BY_SOME_RELEASE = (3, 13)
+"""Up to here some release of each backend has wheels, so only its own row can say no."""
+
+
 def _wanted(case: Case, python: str | None) -> Iterator[Finding]:
     """A backend that is to be installed, and an interpreter that not even its newest release supports."""
     if not python or case.backend not in ("vllm", "sglang") or installed(case, case.backend):
         return
     rows = load(case.backend, BackendMatrix).release
-    if rows and rows[0].python and versions.within(versions.base(python), rows[0].python) is False:
+    newer = (version(python) or ()) > _SERVED_BY_SOME_RELEASE
+    if newer and rows and rows[0].python and versions.within(versions.base(python), rows[0].python) is False:
         says = f"{case.backend} supports Python {rows[0].python}; here it is {python}."
         yield finding(CAUSE, "warning", says, case.quote("Python", case.snapshot.python.version), confidence="likely")
 

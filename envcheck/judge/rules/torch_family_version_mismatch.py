@@ -22,18 +22,24 @@ _VISION: dict[Version, Version] = {
 }
 
 
-# torch that each xformers pins in its metadata (PyPI metadata of xformers#history), newest first.
-_XFORMERS: tuple[tuple[Version, Version], ...] = (
-    ((0, 0, 33), (2, 9)),
-    ((0, 0, 32), (2, 8)),
-    ((0, 0, 30), (2, 7)),
-    ((0, 0, 28), (2, 4)),
-    ((0, 0, 26), (2, 3)),
-    ((0, 0, 24), (2, 2)),
-    ((0, 0, 23), (2, 1)),
-    ((0, 0, 18), (2, 0)),
-    ((0, 0, 16), (1, 13)),
-)
+# The torch that every build of an xformers release pins (PyPI metadata of xformers#history); releases of which
+# one build goes with an older and another with a newer torch (0.0.22, 0.0.27 to 0.0.29) have no row.
+_XFORMERS: dict[Version, Version] = {
+    (0, 0, 16): (1, 13),
+    (0, 0, 17): (2, 0),
+    (0, 0, 18): (2, 0),
+    (0, 0, 19): (2, 0),
+    (0, 0, 20): (2, 0),
+    (0, 0, 21): (2, 0),
+    (0, 0, 23): (2, 1),
+    (0, 0, 24): (2, 2),
+    (0, 0, 25): (2, 2),
+    (0, 0, 26): (2, 3),
+    (0, 0, 30): (2, 7),
+    (0, 0, 31): (2, 7),
+    (0, 0, 32): (2, 8),
+    (0, 0, 33): (2, 9),
+}
 
 
 def _vision_for(torch: Version) -> Version | None:
@@ -65,16 +71,13 @@ def judge(case: Case) -> Iterator[Finding]:
 
 
 def _xformers(case: Case) -> Iterator[Finding]:
-    """xformers is made for one torch release; where a release of xformers served two minors, both are accepted."""
+    """xformers is made for one torch release."""
     have, torch = case.package("xformers"), case.torch.release
-    if not have or torch is None or _development(case, "xformers") or have[:3] not in {row[0] for row in _STRICT}:
+    if not have or torch is None or _development(case, "xformers"):
         return
-    expected = next((minor for release, minor in _XFORMERS if have[:3] >= release), None)
+    expected = _XFORMERS.get(have[:3])
     if expected and torch[:2] != expected:
         yield _finding(case, "xformers", have, expected)
-
-
-_STRICT = tuple(row for row in _XFORMERS if row[0] not in ((0, 0, 28), (0, 0, 26)))
 
 
 def _local_tags(case: Case) -> Iterator[Finding]:
