@@ -11,7 +11,7 @@ from envcheck.fit import commands, memory_room, plan_llama, plan_transformers, p
 from envcheck.fit.memory_checkpoint import gguf_weights, known_quant, stored_bytes, weights_of_file
 from envcheck.fit.memory_hparams import from_facts
 from envcheck.fit.memory_llama_settings import LlamaSettings
-from envcheck.fit.memory_need import Need, Placing, concurrency_limit, context_limit, interval, terms, verdict
+from envcheck.fit.memory_need import Need, concurrency_limit, context_limit, interval, terms, verdict
 from envcheck.fit.plan_llama import ExpertsOnHost, LlamaModel, Split, Whole
 from envcheck.fit.plan_transformers import Spread, TransformersModel
 from envcheck.fit.plan_vllm import Parallel, VllmModel
@@ -65,7 +65,9 @@ def fit(
     reason = room.gpus_unknown or (loaded if isinstance(loaded, str) else None)
     if reason is not None or isinstance(loaded, str):
         return msgspec.structs.replace(blank, why=f"unknown: {reason}")
-    choice = _choose(loaded, backend, context, concurrency, room)
+    # Ollama cannot place experts, so but for mixtures of experts it is placed as llama.cpp is.
+    experts_away = backend == "llama.cpp" and isinstance(loaded, LlamaModel) and bool(loaded.weights.experts)
+    choice = _choose(loaded, experts_away, context, concurrency, room)
     if choice is None:
         return msgspec.structs.replace(blank, why="unknown: neither a GPU nor the size of host memory is known")
     return _row(blank, choice, model)
@@ -128,7 +130,8 @@ def _placings(loaded: Loaded, room: Room) -> Iterable[Chosen]:
     return plan_transformers.placings(loaded, room)
 
 
-def _choose(loaded: Loaded, backend: str, context: int, concurrency: int, room: Room) -> Choice | None:
+@lru_cache(maxsize=256)
+def _choose(loaded: Loaded, experts_away: bool, context: int, concurrency: int, room: Room) -> Choice | None:
     """The first placing that fits, else the first that is tight, else one with a part on the host, else the last."""
     best: Choice | None = None
     for placing in _placings(loaded, room):
@@ -139,7 +142,7 @@ def _choose(loaded: Loaded, backend: str, context: int, concurrency: int, room: 
             best = choice
     if best is None or best.status != "no":
         return best
-    partial = _partial(loaded, backend, context, concurrency, room)
+    partial = _partial(loaded, experts_away, context, concurrency, room)
     if partial is None:
         return best
     return msgspec.structs.replace(_held(partial, context, concurrency), status="offload")
@@ -152,11 +155,11 @@ def _held(placing: Chosen, context: int, concurrency: int) -> Choice:
 
 
 def _partial(
-    loaded: Loaded, backend: str, context: int, concurrency: int, room: Room
+    loaded: Loaded, experts_away: bool, context: int, concurrency: int, room: Room
 ) -> Split | ExpertsOnHost | Spread | None:
     if isinstance(loaded, LlamaModel):
-        # Experts on the host cost less speed than whole layers there; Ollama cannot place them.
-        experts = plan_llama.experts_on_host(loaded, room, context, concurrency) if backend == "llama.cpp" else None
+        # Experts on the host cost less speed than whole layers there.
+        experts = plan_llama.experts_on_host(loaded, room, context, concurrency) if experts_away else None
         return experts or plan_llama.split(loaded, room, context, concurrency)
     if isinstance(loaded, TransformersModel):
         return plan_transformers.offloaded(loaded, room, context, concurrency)
@@ -194,15 +197,14 @@ def _blank(
 
 def _row(blank: FitRow, choice: Choice, model: ModelFacts) -> FitRow:
     placing, need = choice.placing, choice.need
-    limiting: Placing = placing
     return msgspec.structs.replace(
         blank,
         status=choice.status,
         why=_why(choice, blank.backend),
         memory_mib=terms(need, placing.available),
         interval_mib={"total": (round(choice.low, 1), round(choice.high, 1))},
-        max_context=context_limit(limiting, blank.concurrency, model.max_context),
-        max_concurrency=concurrency_limit(limiting, blank.context),
+        max_context=context_limit(placing, blank.concurrency, model.max_context),
+        max_concurrency=concurrency_limit(placing, blank.context),
         gpu_layers=placing.gpu_layers if isinstance(placing, Whole | Split | ExpertsOnHost) else None,
         command=_command(blank, placing, model) if choice.status != "no" else None,
         assumptions=blank.assumptions + _assumed(blank, placing, model),

@@ -7,6 +7,8 @@ those of https://github.com/ggml-org/llama.cpp/blob/master/ggml/src/ggml-common.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from envcheck.fit.tensors import Part, Tensor, tensors
 from envcheck.schema.errors import InputError
 from envcheck.schema.facts import Record
@@ -47,6 +49,11 @@ _EIGHT_EXPERTS_Q5 = (
 )  # fmt: skip
 
 
+VALUES = ("attn_v.weight", "attn_qkv.weight", "attn_kv_b.weight")
+FEED_FORWARD = ("ffn_down", "ffn_gate", "ffn_up")
+"""Names of the tensors that the quantizer counts while it walks the file."""
+
+
 class TypedTensor(Record):
     """A tensor with the ggml type it has in a file."""
 
@@ -77,18 +84,28 @@ def gguf_tensors(facts: ModelFacts, file_type: str, imatrix: bool | None = None)
     """Every tensor of that file with its type and bytes."""
     if file_type not in FILE_TYPES:
         raise InputError(f"no GGUF file type {file_type!r}; known are {', '.join(FILE_TYPES)}")
-    quantizer = _Quantizer(facts, file_type, file_type.startswith("IQ") if imatrix is None else imatrix)
-    listed = []
-    for tensor in tensors(facts):
-        if tensor.part in ("vision", "mtp") or (
-            tensor.part == "other" and not tensor.name.startswith(("blk.", "per_"))
-        ):
-            continue  # towers get a file of their own, most converters drop the prediction layers
-        kind = quantizer.type_of(tensor)
-        listed.append(
-            TypedTensor(tensor=tensor, type=kind, nbytes=type_bytes(kind, tensor.rows, tensor.cols) * tensor.copies)
-        )
-    return tuple(listed)
+    quantizer = Quantizer(facts, file_type, file_type.startswith("IQ") if imatrix is None else imatrix)
+    return tuple(
+        TypedTensor(tensor=tensor, type=kind, nbytes=type_bytes(kind, tensor.rows, tensor.cols) * tensor.copies)
+        for tensor in in_file(facts)
+        for kind in (quantizer.type_of(tensor),)
+    )
+
+
+@lru_cache(maxsize=512)
+def in_file(facts: ModelFacts) -> tuple[Tensor, ...]:
+    """The tensors that a converter writes: towers get a file of their own, most drop the prediction layers."""
+    return tuple(
+        tensor
+        for tensor in tensors(facts)
+        if tensor.part not in ("vision", "mtp")
+        and not (tensor.part == "other" and not tensor.name.startswith(("blk.", "per_")))
+    )
+
+
+@lru_cache(maxsize=512)
+def _value_count(facts: ModelFacts) -> int:
+    return sum(tensor.name.endswith(VALUES) for tensor in tensors(facts) if tensor.part != "mtp")
 
 
 def _more_bits(index: int, count: int) -> bool:
@@ -96,7 +113,7 @@ def _more_bits(index: int, count: int) -> bool:
     return index < count // 8 or index >= 7 * count // 8 or (index - count // 8) % 3 == 2
 
 
-class _Quantizer:
+class Quantizer:
     """Walks the tensors in file order and keeps the counters llama-quantize keeps."""
 
     def __init__(self, facts: ModelFacts, file_type: str, imatrix: bool) -> None:
@@ -108,9 +125,12 @@ class _Quantizer:
         if isinstance(facts.latent, LatentAttention):
             self.grouped = 1
         self.layers = facts.layer_count
-        names = [tensor.name for tensor in tensors(facts) if tensor.part != "mtp"]
-        self.values = sum(name.endswith(("attn_v.weight", "attn_qkv.weight", "attn_kv_b.weight")) for name in names)
+        self.values = _value_count(facts)
         self.value_index = self.down_index = self.gate_index = self.up_index = 0
+
+    def nbytes(self, tensor: Tensor) -> int:
+        """Bytes of this tensor in the file; like `type_of` once per tensor, in order."""
+        return type_bytes(self.type_of(tensor), tensor.rows, tensor.cols) * tensor.copies
 
     def type_of(self, tensor: Tensor) -> str:
         """The type this tensor gets; must be called once per tensor, in order."""
@@ -140,7 +160,7 @@ class _Quantizer:
             return self._embedding()
         if self.file_type in _TINY:
             return self._tiny(short)
-        if short in ("attn_v.weight", "attn_qkv.weight", "attn_kv_b.weight"):
+        if short in VALUES:
             return self._value()
         return self._rest(short, tensor)
 
@@ -160,7 +180,7 @@ class _Quantizer:
 
     def _tiny(self, short: str) -> str:
         better = "IQ3_S" if self.file_type in _FINE else "Q2_K"
-        if short in ("attn_v.weight", "attn_qkv.weight", "attn_kv_b.weight"):
+        if short in VALUES:
             return "Q4_K" if self.grouped >= 4 or self.experts >= 4 else better
         if short == "attn_k.weight" and self.experts == 8:
             return "Q4_K"

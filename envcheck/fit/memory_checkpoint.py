@@ -15,7 +15,8 @@ from functools import lru_cache
 from typing import Literal, cast
 
 from envcheck.fit.checkpoints import SCHEMES, Scheme, quantized_parts, tensor_bytes
-from envcheck.fit.gguf_types import BLOCKS, FILE_TYPES, gguf_tensors
+from envcheck.fit.gguf_placed import placed_bytes
+from envcheck.fit.gguf_types import BLOCKS, FILE_TYPES
 from envcheck.fit.memory_gguf_weights import GgufWeights
 from envcheck.fit.tensors import Part, Tensor, tensors
 from envcheck.schema.facts import Record
@@ -50,8 +51,9 @@ def gguf_weights(facts: ModelFacts, quant: str) -> GgufWeights | None:
     """Bytes by place of a GGUF file that `llama-quantize` would write; None for a type it does not know."""
     if quant.upper() not in FILE_TYPES:
         return None
-    listed = ((typed.tensor.name, typed.nbytes) for typed in gguf_tensors(facts, quant.upper()))
-    return _placed(listed, facts.layer_count, facts.tied)
+    outside, layers, experts = placed_bytes(facts, quant.upper())
+    embedding = outside.get("token_embd.weight", 0)
+    return _weights(embedding, sum(outside.values()) - embedding, layers, experts, facts.tied)
 
 
 def weights_of_file(listed: tuple[StoredTensor, ...], layer_count: int) -> GgufWeights:
@@ -74,14 +76,21 @@ def _placed(listed: Iterable[tuple[str, int]], layer_count: int, tied: bool) -> 
             embedding += size
         elif place < 0:
             other += size  # the head and what is beside the stack
+    return _weights(embedding, other, layers, experts, tied)
+
+
+def _weights(
+    embedding: float, other: float, layers: Iterable[float], experts: Iterable[float], tied: bool
+) -> GgufWeights:
+    layers, experts = tuple(map(float, layers)), tuple(map(float, experts))
     return GgufWeights(
         total=embedding + other + sum(layers),
         embedding=embedding,
         output=other + (embedding if tied else 0.0),
         tied=tied,
-        layers=tuple(layers),
+        layers=layers,
         exact=True,
-        experts=tuple(experts) if any(experts) else (),
+        experts=experts if any(experts) else (),
     )
 
 

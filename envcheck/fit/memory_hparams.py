@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import tomllib
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from envcheck.resources import folder
@@ -201,6 +201,7 @@ def _conv_state(header: dict[str, Any], known: dict[str, Any]) -> int:
     return int(steps * ((header.get("ssm_d_inner") or 0) + 2 * groups * (header.get("ssm_d_state") or 0)))
 
 
+@lru_cache(maxsize=512)
 def from_facts(facts: ModelFacts, arch: str | None = None) -> Hparams:
     """The shape of a catalog model as llama.cpp would load it."""
     blocks = tuple(_block(layer) for layer in facts.layers())

@@ -7,7 +7,7 @@ f32), and ikawrakow/ik_llama.cpp `llama_kv_cache_init` for MLA.
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, lru_cache
 
 from envcheck.fit.memory_hparams import Block, Hparams
 from envcheck.fit.memory_llama_settings import LlamaSettings
@@ -106,6 +106,7 @@ def totals(hparams: Hparams) -> Totals:
     return tails(hparams)[-1]
 
 
+@lru_cache(maxsize=512)
 def tails(hparams: Hparams) -> tuple[Totals, ...]:
     """Sums over the last n layers, for n from none to all."""
     full, windowed, latent, state = [0, 0], [0, 0], 0, 0

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
+from functools import lru_cache
 from typing import Protocol
 
 from envcheck.fit.memory_interval import Situation, half_widths
@@ -37,7 +38,7 @@ class Need(Record):
         return self.weights + self.kv + self.recurrent_state + self.compute + self.overhead
 
 
-class Placing(Protocol):
+class Placing(Hashable, Protocol):
     """One way to put a model on a machine."""
 
     @property
@@ -120,12 +121,14 @@ def largest(needed: Callable[[int], float], available: float, low: int, high: in
     return good
 
 
+@lru_cache(maxsize=1024)
 def context_limit(placing: Placing, concurrency: int, trained: int) -> int | None:
     """The longest context that still fits, at most what the model was trained for (where that is known)."""
     cap = max(trained or 2**20, SMALLEST_CONTEXT)
     return largest(lambda c: placing.need(c, concurrency).total, placing.available, SMALLEST_CONTEXT, cap, CONTEXT_STEP)
 
 
+@lru_cache(maxsize=1024)
 def concurrency_limit(placing: Placing, context: int) -> int | None:
     """The most sequences of `context` tokens that still fit."""
     return largest(lambda n: placing.need(context, n).total, placing.available, 1, MOST_CONCURRENT, 1)

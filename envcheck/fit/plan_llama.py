@@ -23,7 +23,7 @@ PROCESS_MIB = 54.0
 """Host memory of a llama.cpp server beside the model and its buffers (benchmarks/fit_real_models_2026-11-21.txt)."""
 
 
-class LlamaModel(Record):
+class LlamaModel(Record, cache_hash=True):
     """One model in one quantization, ready for arithmetic."""
 
     hparams: Hparams

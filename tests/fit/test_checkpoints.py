@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from envcheck.fit.checkpoints import SCHEMES, Scheme, checkpoint_bytes, native_scheme
+from envcheck.fit.gguf_placed import placed_bytes
 from envcheck.fit.gguf_types import BLOCKS, FILE_TYPES, gguf_bytes, gguf_tensors
 from envcheck.fit.models import catalog, find
 from envcheck.fit.tensors import parameter_count
@@ -90,3 +91,17 @@ def test_unknown_formats_are_said() -> None:
         gguf_bytes(facts_of("7B"), "Q9_K")
     with pytest.raises(InputError, match="known are"):
         checkpoint_bytes(facts_of("7B"), "int3")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("model", ["Qwen2.5-7B-Instruct", "Mixtral-8x7B", "DeepSeek-V2-Lite", "gpt-oss-20b"])
+@pytest.mark.parametrize("file_type", sorted(FILE_TYPES))
+def test_bytes_by_place_are_those_of_the_tensors(model: str, file_type: str) -> None:
+    found = find(model)
+    assert isinstance(found, ResolvedModel)
+    placed = placed_bytes(found.facts, file_type)
+    listed = gguf_tensors(found.facts, file_type)
+    for index in (0, 1, found.facts.layer_count // 2, found.facts.layer_count - 1):
+        inside = [typed for typed in listed if typed.tensor.name.startswith(f"blk.{index}.")]
+        assert placed.layers[index] == sum(typed.nbytes for typed in inside)
+        assert placed.experts[index] == sum(typed.nbytes for typed in inside if "_exps." in typed.tensor.name)
+    assert sum(placed.outside.values()) + sum(placed.layers) == sum(typed.nbytes for typed in listed)
