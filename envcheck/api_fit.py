@@ -80,9 +80,15 @@ def _rows_of(one: ResolvedModel, question: Question, room: Room) -> list[FitRow]
     context = question.context
     if not question.context_asked and facts.max_context:
         context = min(context, facts.max_context)
+    # Of several models one may have been trained for less: the others are still worth an answer.
+    beyond = (
+        len(question.models) > 1 and not question.preset and bool(facts.max_context) and context > facts.max_context
+    )
     quants = question.quants or ((one.quantization,) if one.quantization else ())
     rows = [
-        _row_of(one, question, backend, quant, context, room)
+        fitting.beyond_training(facts, backend, quant, context, question.concurrency, one.assumptions)
+        if beyond
+        else _row_of(one, question, backend, quant, context, room)
         for backend in question.backends or _loading(one)
         for quant in fitting.loadable(backend, quants)
     ]

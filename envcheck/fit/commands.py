@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 
 from envcheck.schema.fit import Device
@@ -55,9 +56,11 @@ def transformers(facts: ModelFacts, quant: str, on_processor: bool) -> str:
     """Python that loads the model where it was counted."""
     kind = {"fp16": "float16", "fp32": "float32"}.get(quant, "bfloat16")
     place = "cpu" if on_processor else "auto"
+    # Python takes the text between double quotes, so the shell's single quotes go around it without any escapes.
+    model, dtype, where = (json.dumps(word) for word in (checkpoint(facts, quant), kind, place))
     code = (
         "from transformers import pipeline; "
-        f"pipeline('text-generation', model={checkpoint(facts, quant)!r}, dtype={kind!r}, device_map={place!r})"
+        f'pipeline("text-generation", model={model}, dtype={dtype}, device_map={where})'
     )
     return f"python -c {shlex.quote(code)}"
 

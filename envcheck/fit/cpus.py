@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import statistics
 import tomllib
 from functools import cache
 
@@ -46,6 +47,11 @@ def rows() -> tuple[CpuRow, ...]:
         return msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), _File).cpu
     except (OSError, ValueError) as error:
         raise EnvcheckError(f"{_FILE} in requirements_matrix cannot be used: {error}.") from None
+
+
+def middling_arithmetic() -> float:
+    """GFLOP/s per core of the median row: stands in for an unlisted processor, whose decoding hardly depends on it."""
+    return statistics.median(row.giga_flops_per_core for row in rows())
 
 
 def find(name: str, ram: str = "", threads: int | None = None) -> Processor | None:

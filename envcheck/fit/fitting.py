@@ -73,9 +73,30 @@ def fit(
     return _row(blank, choice, model)
 
 
+def beyond_training(
+    model: ModelFacts,
+    backend: str,
+    quant: str | None,
+    context: int,
+    concurrency: int,
+    assumptions: tuple[str, ...] = (),
+) -> FitRow:
+    """The row of a model that was trained for less context than asked, where other models were asked for too."""
+    if backend not in BACKENDS:
+        raise InputError(_no_rules(backend))
+    blank = _blank(model, backend, quant or DEFAULT_QUANT[backend], context, concurrency, assumptions)
+    return msgspec.structs.replace(
+        blank, status="no", why=f"trained for {model.max_context} tokens of context, {context} were asked"
+    )
+
+
+def _no_rules(backend: str) -> str:
+    return f"No memory rules for the backend {backend!r}: choose one of {', '.join(BACKENDS)}."
+
+
 def _refuse(model: ModelFacts, backend: str, quant: str, context: int, concurrency: int) -> None:
     if backend not in BACKENDS:
-        raise InputError(f"No memory rules for the backend {backend!r}: choose one of {', '.join(BACKENDS)}.")
+        raise InputError(_no_rules(backend))
     if context < 1 or concurrency < 1:
         raise InputError("Context and concurrency must be at least 1.")
     if model.max_context and context > model.max_context:

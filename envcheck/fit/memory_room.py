@@ -44,6 +44,7 @@ def of_snapshot(snapshot: Snapshot) -> Room:
         ram_mib=ram,
         cores=value_of(snapshot.cpu.cores),
         cpu=value_of(snapshot.cpu.name),
+        ram_bandwidth_gbs=value_of(snapshot.cpu.memory_bandwidth_gbs),
         gpus_unknown=unknown,
         assumptions=tuple(notes),
     )

@@ -19,6 +19,7 @@ PROMPT_TOKENS = 512
 OUTPUT_TOKENS = 128
 """A question of a page and an answer of a paragraph: what llama-bench measures by default."""
 MIB = 2**20
+UNLISTED = "memory bandwidth measured here; the processor's arithmetic is not in the tables, so no prompt speed"
 
 
 def with_speed(row: FitRow, facts: ModelFacts, room: Room) -> FitRow:
@@ -32,7 +33,12 @@ def with_speed(row: FitRow, facts: ModelFacts, room: Room) -> FitRow:
     if isinstance(found, Unknown):
         return msgspec.structs.replace(row, assumptions=(*row.assumptions, f"no speed: {found.why}"))
     bands = SpeedBands(decode_tps=found.decode_tps, prefill_tps=found.prefill_tps, ttft_ms=found.ttft_ms)
-    return msgspec.structs.replace(row, speed=bands)
+    said = row.assumptions
+    if (processor := question.processor) is not None and processor.measured:
+        said = (*said, f"host memory reads and writes {processor.bandwidth_gbs:.0f} GB/s, measured here")
+        if processor.basis == UNLISTED:
+            bands, said = SpeedBands(decode_tps=found.decode_tps), (*said, UNLISTED)
+    return msgspec.structs.replace(row, speed=bands, assumptions=said)
 
 
 def _workload(row: FitRow, facts: ModelFacts, room: Room) -> Workload | str:
@@ -45,7 +51,7 @@ def _workload(row: FitRow, facts: ModelFacts, room: Room) -> Workload | str:
         return cards
     processor = _processor(room)
     if processor is None and (row.host_mib or not cards):
-        return "the processor's memory bandwidth is not known"
+        return "the processor's memory bandwidth is not known; `envcheck snapshot --level 3 -o FILE` measures it"
     prompt = min(PROMPT_TOKENS, max(row.context // 2, 1))
     weights = memory.weights + row.host_mib
     return Workload(
@@ -76,7 +82,23 @@ def _cards(row: FitRow, room: Room) -> tuple[HardwareRow, ...] | str:
 
 
 def _processor(room: Room) -> Processor | None:
-    return cpus.find(room.cpu, threads=room.cores) if room.cpu else None
+    """The processor with the bandwidth measured here, else its family's nominal one; None where neither is known."""
+    found = cpus.find(room.cpu, threads=room.cores) if room.cpu else None
+    if room.ram_bandwidth_gbs is None:
+        return found
+    measured = "memory bandwidth measured on this machine"
+    if found is not None:
+        return msgspec.structs.replace(found, bandwidth_gbs=room.ram_bandwidth_gbs, measured=True, basis=measured)
+    if room.cores is None:
+        return None
+    return Processor(
+        name=room.cpu or "processor",
+        bandwidth_gbs=room.ram_bandwidth_gbs,
+        cores=room.cores,
+        giga_flops_per_core=cpus.middling_arithmetic(),
+        measured=True,
+        basis=UNLISTED,
+    )
 
 
 def _split(row: FitRow) -> Split:

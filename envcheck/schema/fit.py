@@ -37,6 +37,8 @@ class Room(Record):
     cores: int | None = None
     cpu: str | None = None
     """The processor's name; None: unknown."""
+    ram_bandwidth_gbs: float | None = None
+    """Memory bandwidth of the processors, measured on this machine; None: not measured."""
     gpus_unknown: str | None = None
     """Why nobody could tell which GPUs there are; None: known, possibly none."""
     assumptions: tuple[str, ...] = ()

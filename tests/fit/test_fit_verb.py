@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 
+import msgspec
 import pytest
 from click.testing import CliRunner
 
 from envcheck import api_fit
 from envcheck.cli.estimate import COMMAND as ESTIMATE
 from envcheck.cli.fit import COMMAND as FIT
+from envcheck.fit.fitting import fit
+from envcheck.fit.row_speed import with_speed
 from envcheck.schema.errors import InputError
-from tests.fit.made import room
+from envcheck.schema.fit import Room
+from tests.fit.made import PLAIN, room
 from tests.fit.test_memory_llama import request
 
 MACHINE = 'os = "linux"\nram_gib = 64\ngpus = [{name = "NVIDIA GeForce RTX 4090", memory_gib = 24}]\n'
@@ -159,3 +164,42 @@ def test_a_broken_batch_names_its_line(tmp_path: Path, text: str, said: str) -> 
     done = CliRunner().invoke(ESTIMATE, ["memory", "--batch", str(batch)], standalone_mode=False)
     assert isinstance(done.exception, InputError)
     assert said in str(done.exception)
+
+
+def test_one_model_of_several_with_a_short_context_does_not_spoil_the_others(machine: str) -> None:
+    code, found = rows(machine, "7B", "13B", "--context", "8192", "--backend", "llama.cpp")
+    assert code == 0
+    assert [row["status"] for row in found] == ["fits", "no"]
+    assert "trained for 4096" in str(found[1]["why"])
+    with pytest.raises(InputError, match="trained for 4096"):
+        rows(machine, "13B", "--context", "8192", "--backend", "llama.cpp")
+
+
+def test_the_command_for_transformers_is_one_shell_word_of_python(machine: str) -> None:
+    _, found = rows(machine, "7B", "--backend", "transformers")
+    words = shlex.split(str(found[0]["command"]))
+    assert words[:2] == ["python", "-c"]
+    compile(words[2], "command", "exec")
+    assert str(found[0]["command"]).count("'") == 2
+
+
+@pytest.mark.parametrize("listed", [True, False])
+def test_measured_bandwidth_gives_a_processor_a_speed(listed: bool) -> None:
+    name = "AMD Ryzen 9 7950X 16-Core Processor" if listed else "Nobody's Chip 1"
+    here = Room(ram_mib=65536, cores=8, cpu=name, ram_bandwidth_gbs=40)
+    row = with_speed(fit(PLAIN, "llama.cpp", "Q4_K_M", 4096, 1, here), PLAIN, here)
+    assert row.speed is not None
+    assert row.speed.decode_tps is not None
+    assert (row.speed.prefill_tps is not None) == listed
+    assert any("measured here" in note for note in row.assumptions)
+    slow = with_speed(row, PLAIN, msgspec.structs.replace(here, ram_bandwidth_gbs=20)).speed
+    assert slow is not None
+    assert slow.decode_tps is not None
+    assert slow.decode_tps.value < row.speed.decode_tps.value
+
+
+def test_without_any_bandwidth_the_row_says_how_to_find_out() -> None:
+    here = Room(ram_mib=65536, cores=8, cpu="Nobody's Chip 1")
+    row = with_speed(fit(PLAIN, "llama.cpp", "Q4_K_M", 4096, 1, here), PLAIN, here)
+    assert row.speed is None
+    assert any("--level 3" in note for note in row.assumptions)
