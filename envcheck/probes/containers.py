@@ -6,6 +6,9 @@ An engine is asked through its socket (Docker Engine API); its client is run onl
 from __future__ import annotations
 
 import re
+import sys
+from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from envcheck.probes import _dpkg
@@ -19,6 +22,7 @@ from envcheck.schema.snapshot import Containers
 if TYPE_CHECKING:
     from envcheck.host import Host
 
+_ENGINE_LIMIT_S = 4.0
 _CDI_FOLDERS = ("/etc/cdi", "/var/run/cdi", "/run/cdi")
 _KIND = re.compile(r"^\s*[\"']?(?:cdiKind|kind)[\"']?:\s*[\"']?([a-z0-9.-]{1,60}/[a-z0-9.-]{1,40})", re.MULTILINE)
 _DEVICE = re.compile(
@@ -76,13 +80,10 @@ def _socket(host: Host) -> str | None:
 
 def _engine(host: Host, path: str) -> dict[str, Any]:
     """Versions and what the engine would hand to a container; nothing of its name, id, labels or addresses."""
-    from envcheck.loopback import http_get
-
-    listens, answer = host.ask_socket(path, http_get("/version"))
-    version = json_of(answer)
-    if not listens or not isinstance(version, dict):
+    by_sdk = _asked_by_sdk(host, path)
+    version, details = _asked_by_socket(host, path) if by_sdk is None else by_sdk
+    if not version:
         return {}
-    details = table(json_of(host.ask_socket(path, http_get("/info"))[1]))
     runtimes = [name for name in table(details.get("Runtimes")) if re.fullmatch(r"[\w.-]{1,40}", name)]
     devices = [str(row.get("ID", "")) for row in tables(details.get("DiscoveredDevices"))]
     return {
@@ -95,6 +96,34 @@ def _engine(host: Host, path: str) -> dict[str, Any]:
             {device for device in devices if re.fullmatch(r"nvidia\.com/[\w]+=(?:\d+(?::\d+)?|all)", device)}
         )[:100],
     }
+
+
+def _asked_by_sdk(host: Host, path: str) -> tuple[dict[str, Any], dict[str, Any]] | None:
+    """`/version` and `/info` through the Docker SDK in a child; None where the SDK cannot be used."""
+    if not host.is_real or find_spec("docker") is None:
+        return None
+    child = str(Path(__file__).with_name("_docker_child.py"))
+    done = host.run([sys.executable, "-I", child, path, str(_ENGINE_LIMIT_S)], timeout=_ENGINE_LIMIT_S + 1)
+    if done.failure:  # it hangs: nobody waits for it twice
+        return {}, {}
+    import msgspec
+
+    try:
+        said = table(msgspec.json.decode(done.out))
+    except msgspec.DecodeError:
+        return None
+    if said.get("failure") in ("ImportError", "ModuleNotFoundError"):
+        return None
+    return table(said.get("version")), table(said.get("info"))
+
+
+def _asked_by_socket(host: Host, path: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The same questions without the SDK."""
+    from envcheck.loopback import http_get
+
+    listens, answer = host.ask_socket(path, http_get("/version"))
+    version = table(json_of(answer)) if listens else {}
+    return version, table(json_of(host.ask_socket(path, http_get("/info"))[1])) if version else {}
 
 
 def _daemon_settings(host: Host) -> dict[str, Any]:

@@ -145,3 +145,46 @@ def test_the_engine_is_asked_through_its_socket(tmp_path: Path) -> None:
     assert value_of(reading.docker_engine) == "27.5.1"
     assert value_of(reading.runtimes) == ("nvidia", "runc")
     assert value_of(reading.cdi_devices) == ("nvidia.com/gpu=0",)
+
+
+ENGINE = {
+    "/version": answer('{"Version": "27.5.1", "ApiVersion": "1.47"}'),
+    "/info": answer(
+        '{"Name": "SECRET", "Runtimes": {"nvidia": {}}, "DiscoveredDevices": [{"ID": "nvidia.com/gpu=0"}]}'
+    ),
+}
+
+
+def asked_engine(tmp_path: Path, answers: dict[str, bytes], delay_s: float = 0.0) -> dict[str, object]:
+    path = str(tmp_path / "docker.sock")
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(path)
+    with serve(answers, listener, delay_s):
+        evidence = containers.collect(Host(env={"PATH": "", "DOCKER_HOST": f"unix://{path}"}))
+    assert "SECRET" not in str(evidence)
+    return dict(evidence["engine"])
+
+
+def never(host: Host, path: str) -> tuple[dict[str, object], dict[str, object]]:
+    raise AssertionError("asked without the SDK")
+
+
+def test_the_engine_is_asked_by_the_sdk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(containers, "_asked_by_socket", never)
+    found = asked_engine(tmp_path, ENGINE)
+    assert (found["version"], found["runtimes"], found["devices"]) == ("27.5.1", ["nvidia"], ["nvidia.com/gpu=0"])
+
+
+def test_without_the_sdk_the_socket_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(containers, "find_spec", lambda name: None)
+    assert asked_engine(tmp_path, ENGINE)["version"] == "27.5.1"
+
+
+def test_an_engine_that_hangs_is_not_waited_for_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(containers, "_ENGINE_LIMIT_S", 0.5)
+    monkeypatch.setattr(containers, "_asked_by_socket", never)
+    assert asked_engine(tmp_path, ENGINE, delay_s=3.0) == {}
+
+
+def test_an_engine_that_answers_nonsense(tmp_path: Path) -> None:
+    assert asked_engine(tmp_path, {"/version": answer("[1]"), "/info": answer("{")}) == {}
