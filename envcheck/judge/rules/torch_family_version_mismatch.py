@@ -42,6 +42,10 @@ _XFORMERS: dict[Version, Version] = {
 }
 
 
+_SAME_PATCH_SINCE = (2, 1)
+"""From here on torchvision's patch number is that of the one torch it pins. PyPI metadata of torchvision#history"""
+
+
 def _vision_for(torch: Version) -> Version | None:
     if torch >= (2, 4):
         return 0, torch[1] + 15
@@ -58,6 +62,10 @@ def judge(case: Case) -> Iterator[Finding]:
     expected = _vision_for(torch.release)
     if vision and expected and vision[:2] != expected and not _development(case, "torchvision"):
         yield _finding(case, "torchvision", vision, expected)
+    elif vision and expected and torch.release >= _SAME_PATCH_SINCE and vision[2:3] != torch.release[2:3]:
+        says = f"torchvision {dotted(vision)} pins another patch release of torch than {torch.label}."
+        evidence = (case.package_quote("torchvision"), case.quote("torch", torch.fact))
+        yield finding(CAUSE, "warning", says, *evidence, confidence="possible")
     if (
         audio
         and torch.release < (2, 11)
