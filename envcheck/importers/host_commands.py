@@ -38,7 +38,7 @@ _BARE_CARD = re.compile(
 )
 _CARD = re.compile(
     r"^[\s>*#`|-]{0,8}(?:my )?(?:gpu|graphics card|graphics|video card|accelerator)s?"
-    r"(?: \d{1,2}| model| name| type)?\s*[:=]\s*`?(?:(\d{1,2})\s?[x\u00d7*]\s?)?"
+    r"(?: \d{1,2}| model| name| type| device name)?\s*[:=]\s*`?(?:(\d{1,2})\s?[x\u00d7*]\s?)?"
     r"((?:nvidia|geforce|tesla|quadro|rtx|gtx|titan|amd|radeon|rx|instinct|mi\d{2,3}"
     r"|[abhlvpt]\d{1,3}0{0,2}\b|gb\d|intel arc|arc )[^|`,;(\n]{0,50})",
     re.IGNORECASE,

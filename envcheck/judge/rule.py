@@ -23,6 +23,13 @@ from envcheck.schema.paste import Line, Paste, compiled
 from envcheck.schema.snapshot import Snapshot
 from envcheck.schema.verdict import Finding, Intent, Link, Quote, Remedy
 
+_SHORT = {
+    "tp": "tensor-parallel-size",
+    "tp-size": "tensor-parallel-size",
+    "pp": "pipeline-parallel-size",
+    "pp-size": "pipeline-parallel-size",
+}
+"""Short spellings of options that vLLM and SGLang take: their `--help`."""
 MAX_QUOTE = 400
 MAX_EVIDENCE = 6
 
@@ -90,7 +97,8 @@ class Case:
         wanted = name.replace("_", "-")
         for flag in self.intent.flags:
             key, _, value = flag.partition("=")
-            if key.lstrip("-").replace("_", "-") == wanted:
+            spelled = key.lstrip("-").replace("_", "-")
+            if _SHORT.get(spelled, spelled) == wanted:
                 return value
         return None
 

@@ -64,12 +64,12 @@ def _nothing_seen(case: Case) -> Iterator[Finding]:
 
 
 def _ollama(case: Case) -> Iterator[Finding]:
-    """nvidia-smi works, and Ollama's library calls find no GPU."""
+    """Another program of the report sees a GPU, and Ollama finds none."""
     lines = nothing_found(case)
-    driver = case.snapshot.nvidia.driver
-    if lines and isinstance(driver, Known) and case.nvidia:
-        says = "The driver and GPU are there, and Ollama finds no GPU."
-        yield finding(CAUSE, "warning", says, quoted(lines[0]), case.quote("driver", driver), confidence="possible")
+    if lines and case.has_gpu():
+        seen = case.quote("GPU", case.devices[0].fact)
+        says = "A GPU is there, and Ollama finds none."
+        yield finding(CAUSE, "warning", says, quoted(lines[0]), seen, confidence="possible")
 
 
 RULE = Rule(cause=CAUSE, link="driver", judge=judge, explains=("cpu_only_build", "container_gpu_not_exposed"))

@@ -40,7 +40,7 @@ def _consumer(case: Case) -> Iterator[Finding]:
     """
     size = case.option("tensor_parallel_size") or "1"
     cards = [d for d in case.nvidia if "geforce" in d.name.lower() and (d.capability or ()) >= (8, 9)]
-    bridged = [d for d in case.nvidia if "rtx pro" in d.name.lower()] + [
+    bridged = [d for d in case.nvidia if _PCIE_ONLY.search(d.name)] + [
         d for d in case.amd if re.search(r"radeon (?:rx|pro|ai)", d.name, re.IGNORECASE)
     ]
     several = size.isdigit() and int(size) > 1
@@ -69,5 +69,8 @@ def _linked(case: Case) -> bool:
         if any(f" {link}" in line.text for link in ("NV1", "NV2", "NV4", "NV6", "NV8", "XGMI"))
     )
 
+
+_PCIE_ONLY = re.compile(r"rtx pro|\bl(?:40s?|20|4|2)\b", re.IGNORECASE)
+"""Cards without NVLink: their data sheets on https://www.nvidia.com/en-us/data-center/products/"""
 
 RULE = Rule(cause=CAUSE, link="device", judge=judge)

@@ -30,11 +30,17 @@ def judge(case: Case) -> Iterator[Finding]:
         fact = case.devices[0].fact if case.devices else case.snapshot.python.torch.device_count
         yield finding(
             CAUSE,
-            "warning" if other_nodes else "blocker",
+            "warning" if other_nodes or _cut_short(case) else "blocker",
             f"{per_node} GPUs are asked for on one node and {count} {('is' if count == 1 else 'are')} visible.",
             case.quote("GPU", fact),
             confidence="likely",
         )
+
+
+def _cut_short(case: Case) -> bool:
+    """nvidia-smi's table closes with the processes; without them a pasted table of several GPUs may go on."""
+    rows = case.paste.matching("mib /", r"\|\s+\d+MiB /\s+\d+MiB \|")
+    return len(list(rows)) > 1 and "processes:" not in case.paste
 
 
 def _rocm_lists_one(case: Case) -> bool:
