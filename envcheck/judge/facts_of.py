@@ -150,6 +150,9 @@ def _environment(scene: Scene) -> AnyFact:
     return scene.snapshot.python.environment
 
 
+_PLAIN = str.maketrans("", "", "=.-_+!")
+
+
 def _damaged(kind: DamageKind) -> Reader:
     """Packages with this kind of damage, "name (example)"; lost files are known only where RECORD was compared."""
 
@@ -160,6 +163,23 @@ def _damaged(kind: DamageKind) -> Reader:
         named = [f"{each.package} ({each.example})" for each in damage.value if each.kind == kind]
         return (
             Known(value=", ".join(named[:MOST_NAMED]), source=damage.source) if named else Absent(source=damage.source)
+        )
+
+    return of
+
+
+def _sound_pins(kind: DamageKind) -> Reader:
+    """Packages with this kind of damage as NAME==VERSION, for commands: only what a shell takes as plain words."""
+
+    def of(scene: Scene) -> AnyFact:
+        damage = scene.snapshot.python.damage
+        if not isinstance(damage, Known):
+            return damage
+        names = {each.package for each in damage.value if each.kind == kind}
+        pins = [f"{p.name}=={p.version}" for p in value_of(scene.snapshot.python.packages) or () if p.name in names]
+        plain = [pin for pin in pins if pin.translate(_PLAIN).isalnum() and pin.isascii()]
+        return (
+            Known(value=" ".join(plain[:MOST_NAMED]), source=damage.source) if plain else Absent(source=damage.source)
         )
 
     return of
@@ -250,6 +270,11 @@ VOCABULARY: dict[str, Path] = {
     "containers.nvidia_container_toolkit": Path("version", _field("containers", "nvidia_container_toolkit")),
     "python.duplicates": Path("text", _damaged("duplicate")),
     "python.lost_files": Path("text", _damaged("missing")),
+    "python.lost_files_pins": Path("text", _sound_pins("missing")),
+    "python.cut_files": Path("text", _damaged("truncated")),
+    "python.cut_files_pins": Path("text", _sound_pins("truncated")),
+    "python.broken_metadata": Path("text", _damaged("broken_metadata")),
+    "python.broken_metadata_pins": Path("text", _sound_pins("broken_metadata")),
     "torch.version": Path("version", installed_torch),
     "torch.variant": Path("text", torch_variant),
     "torch.cuda": Path("version", torch_cuda),

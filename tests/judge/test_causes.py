@@ -104,7 +104,15 @@ def with_damage(*damage: Damage) -> Snapshot:
     )
 
 
-@pytest.mark.parametrize(("kind", "row"), [("duplicate", "duplicates"), ("missing", "lost_files")])
+@pytest.mark.parametrize(
+    ("kind", "row"),
+    [
+        ("duplicate", "duplicates"),
+        ("missing", "lost_files"),
+        ("truncated", "cut_files"),
+        ("broken_metadata", "broken_metadata"),
+    ],
+)
 def test_damaged_packages_are_warned_of(kind: DamageKind, row: str) -> None:
     damaged = judged(with_damage(Damage(package="transformers", kind=kind, count=2, example="4.40.0, 5.19.0")))
     said = {v.id: v for v in damaged.verdicts if v.status == "warning"}
