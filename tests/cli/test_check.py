@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 from pathlib import Path
@@ -162,13 +163,16 @@ def test_loopback_ports_are_looked_at_and_can_be_left_alone(envcheck: Envcheck) 
             server.bind(("127.0.0.1", 6333))
         except OSError:
             pytest.skip("port 6333 is in use on this machine")
-        server.listen()
+        server.listen(64)
         server.settimeout(0.5)
+        envcheck("check", "--format", "json")
+        server.accept()[0].close()
+        with contextlib.suppress(TimeoutError):  # several questions may have been asked, here or by a neighbour
+            while True:
+                server.accept()[0].close()
         envcheck("check", "--format", "json", "--no-ports")
         with pytest.raises(TimeoutError):
             server.accept()
-        envcheck("check", "--format", "json")
-        server.accept()[0].close()
 
 
 def test_a_remedy_has_all_its_keys(envcheck: Envcheck) -> None:
