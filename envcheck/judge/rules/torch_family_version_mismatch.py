@@ -22,7 +22,7 @@ _VISION: dict[Version, Version] = {
 }
 
 
-# The torch that every build of an xformers release pins (PyPI metadata of xformers#history); releases of which
+# The torch that every build of an xformers release pins (PyPI metadata of xformers); releases of which
 # one build goes with an older and another with a newer torch (0.0.22, 0.0.27 to 0.0.29) have no row.
 _XFORMERS: dict[Version, Version] = {
     (0, 0, 16): (1, 13),
@@ -43,7 +43,7 @@ _XFORMERS: dict[Version, Version] = {
 
 
 _SAME_PATCH_SINCE = (2, 1)
-"""From here on torchvision's patch number is that of the one torch it pins. PyPI metadata of torchvision#history"""
+"""From here on torchvision's patch number is that of the one torch it pins. PyPI metadata of torchvision."""
 
 
 def _vision_for(torch: Version) -> Version | None:
