@@ -131,7 +131,7 @@ def test_python_from_files_alone(machine: Host) -> None:
     [
         ("/home/someone/.local/share/uv/tools/vllm", "uv-tool"),
         ("/home/someone/.local/pipx/venvs/vllm", "pipx"),
-        ("/work/.venv", "venv"),
+        ("/srv/.venv", "venv"),
     ],
 )
 def test_kinds_of_environment(tmp_path: Path, prefix: str, kind: str) -> None:
