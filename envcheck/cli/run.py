@@ -30,7 +30,9 @@ _SUFFIXES = {"markdown": "report.md", "json": "report.json", "html": "report.htm
 @click.option("--policy", "policy_file", type=click.Path(path_type=Path), help="Policy file (default: envcheck.toml).")
 @click.option("--reports", "reports", type=click.Path(path_type=Path), default=Path("reports"), show_default=True)
 @click.option("--strict", is_flag=True, help="Leave with 1 on warnings too.")
-@click.option("--offline/--no-offline", default=True, show_default=True, help="No connection but loopback.")
+@click.option(
+    "--offline", is_flag=True, default=True, help="No connection but loopback: always so, and here to be said."
+)
 def COMMAND(  # noqa: N802
     target_python: str | None,
     level: int,
@@ -45,7 +47,7 @@ def COMMAND(  # noqa: N802
     policy_file: Path | None,
     reports: Path,
     strict: bool,
-    offline: bool,  # noqa: ARG001  nothing here connects to anything but loopback; the option states it
+    offline: bool,  # noqa: ARG001  nothing here connects to anything but loopback: the word is accepted, never needed
 ) -> int:
     """From this machine to a proven, written readiness report.
 
