@@ -21,7 +21,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, cast
 
-from envcheck.host import kill_tree
+from envcheck.host import kill_tree, start
 from envcheck.schema.errors import EnvcheckError
 
 STOP_LIMIT_S = 3.0
@@ -60,7 +60,7 @@ class Child:
         self._lines: queue.Queue[tuple[int, bytes] | None] = queue.Queue()
         try:
             with self._log.open("wb") as log:
-                self._process = subprocess.Popen(
+                self._process = start(
                     argv,
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE if talks else log,

@@ -11,7 +11,7 @@ import stat
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from envcheck.schema.facts import Record
 
@@ -272,7 +272,7 @@ class Host:
         if program is None:
             return Completed(argv=tuple(argv), code=127, failure="missing")
         try:
-            process = subprocess.Popen(
+            process = start(
                 [program, *argv[1:]],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
@@ -330,6 +330,32 @@ class Host:
             return self.path(path).is_socket()
         except (OSError, ValueError):
             return False
+
+
+def start(argv: list[str], **options: Any) -> subprocess.Popen[bytes]:
+    """`subprocess.Popen`, into which no interrupt can fall: one that did would leave a program that nobody can stop.
+
+    An interrupt that comes meanwhile is delivered once the program can be killed, which is done first.
+    """
+    import signal
+    import subprocess
+    import threading
+
+    waiting: list[int] = []
+    before = signal.getsignal(signal.SIGINT)
+    if not callable(before) or threading.current_thread() is not threading.main_thread():
+        return subprocess.Popen(argv, **options)
+    process: subprocess.Popen[bytes] | None = None
+    signal.signal(signal.SIGINT, lambda number, _: waiting.append(number))
+    try:
+        process = subprocess.Popen(argv, **options)
+    finally:
+        signal.signal(signal.SIGINT, before)
+        if waiting:
+            if process is not None:
+                kill_tree(process)
+            before(waiting[0], None)
+    return process
 
 
 def kill_tree(process: subprocess.Popen[bytes]) -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -44,6 +47,23 @@ def test_children_of_a_killed_program_are_killed_with_it(real: Host, tmp_path: P
     )
     time.sleep(3.5)
     assert not mark.exists()
+
+
+def test_an_interrupt_while_a_program_starts_leaves_it_not_running(real: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[subprocess.Popen[bytes]] = []
+    begin = subprocess.Popen.__init__
+
+    def interrupted(process: subprocess.Popen[bytes], *given: Any, **options: Any) -> None:
+        begin(process, *given, **options)
+        started.append(process)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(subprocess.Popen, "__init__", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        real.run([sys.executable, "-c", "import time; time.sleep(60)"], timeout=60)
+    started[0].communicate(timeout=10)
+    assert started[0].returncode == -signal.SIGKILL
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_a_captured_tree_answers_for_itself_alone(tmp_path: Path) -> None:
