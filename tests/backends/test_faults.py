@@ -119,12 +119,12 @@ def test_nobody_listens() -> None:
 
 def test_an_answer_without_end_is_stopped_at_its_limit() -> None:
     script: list[Step] = [HEAD]
-    for _ in range(100):
+    for _ in range(1200):
         script += [delta(content="x"), 0.05]
     started = time.monotonic()
     exchange = asked(script, limit_s=0.4)
     assert exchange.ended == "too_long"
-    assert time.monotonic() - started < 4
+    assert time.monotonic() - started < 30
     assert text(exchange).startswith("xx")
 
 

@@ -139,7 +139,7 @@ def test_a_model_that_does_not_load(code: str, words: str, tmp_path: Path, monke
     began = time.monotonic()
     with pytest.raises(EnvcheckError, match=words):
         opened(code, tmp_path, monkeypatch)
-    assert time.monotonic() - began < 15
+    assert time.monotonic() - began < 50
 
 
 def test_a_target_without_torch_says_so() -> None:

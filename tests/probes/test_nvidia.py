@@ -112,7 +112,7 @@ def test_refusals(code: str, state: str) -> None:
 def test_a_hanging_driver_costs_its_limit(function: str) -> None:
     started = time.monotonic()
     reading = read(RTX_4090, limit_s=1.0, hang=function)
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 40
     assert value_of(reading.state) == "hung"
     assert isinstance(reading.gpus, Unknown)
 
