@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from envcheck.host import Host
     from envcheck.judge.policy import Policy
     from envcheck.schema.fit import FitRow
-    from envcheck.schema.report import CheckDocument
+    from envcheck.schema.report import CheckDocument, Subject
 
 EXIT_CODE = {"met": 0, "warning": 0, "not_met": 1, "unknown": 3}
 """Exit code of a judgement by its worst verdict; `--strict` turns warnings into 1."""
@@ -66,13 +66,23 @@ def check(
     backends: Sequence[str] | None = None,
     policy: Policy | None = None,
     models: Sequence[str] = (),
+    earlier: tuple[Subject, str] | None = None,
 ) -> CheckDocument:
-    """Judge a machine, and say of each named model (or size, "7B") whether it fits (pure)."""
+    """Judge a machine, and say of each named model (or size, "7B") whether it fits (pure).
+
+    `earlier` is an earlier look and its date (`report_files.read_earlier`): the document then says what changed since.
+    """
     from envcheck.compose.checked import check_document
 
     wanted = intent or Intent()
     judgement = judge(snapshot, wanted, backends, policy)
-    return check_document(snapshot, judgement, fits(snapshot, wanted, backends, models) if models else ())
+    changes = None
+    if earlier is not None:
+        from envcheck.compose.changes import changes_since
+
+        changes = changes_since(*earlier, snapshot, judgement)
+    fit = fits(snapshot, wanted, backends, models) if models else ()
+    return check_document(snapshot, judgement, fit, changes)
 
 
 def policy_of(path: Path | None) -> Policy | None:

@@ -57,6 +57,18 @@ def read_result(path: Path, policy: Policy | None = None) -> Report | Subject:
     return _settled(subject_of(read_snapshot(path), policy=policy))
 
 
+def read_earlier(path: Path, policy: Policy | None = None) -> tuple[Subject, str]:
+    """The one machine of an earlier result, to compare with, and when it was looked at (ISO 8601, or unknown: "").
+
+    Raises InputError where the file holds several machines.
+    """
+    old = read_result(path, policy)
+    subjects = old.subjects if isinstance(old, Report) else (old,)
+    if len(subjects) != 1:
+        raise InputError(f"{path} holds {len(subjects)} machines: --diff compares one machine with itself.")
+    return subjects[0], old.header.timestamp if isinstance(old, Report) else subjects[0].snapshot.taken_at
+
+
 def _settled(subject: Subject) -> Subject:
     """The subject as its JSON gives it back (an int in a float field becomes one)."""
     return msgspec.json.decode(msgspec.json.encode(subject), type=Subject)

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from envcheck.cli._machine import machine_options, snapshot_of
 from envcheck.cli._output import deliver, style_of
 from envcheck.schema.verdict import Intent
+
+if TYPE_CHECKING:
+    from envcheck.judge.policy import Policy
+    from envcheck.schema.report import Subject
 
 FORMATS = ("console", "json", "markdown", "html", "junit", "sarif", "prometheus")
 
@@ -22,6 +27,7 @@ FORMATS = ("console", "json", "markdown", "html", "junit", "sarif", "prometheus"
 @click.option("--context", type=click.IntRange(min=1), help="Tokens of context per request.")
 @click.option("--concurrency", type=click.IntRange(min=1), help="Requests at the same time.")
 @click.option("--policy", "policy_file", type=click.Path(path_type=Path), help="Policy file (default: envcheck.toml).")
+@click.option("--diff", "old_file", type=click.Path(path_type=Path), help="Say what changed since this earlier result.")
 @click.option("--strict", is_flag=True, help="Leave with 1 on warnings too.")
 @click.option("--format", "format_name", type=click.Choice(FORMATS), default="console", show_default=True)
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Write to this file instead of printing.")
@@ -39,11 +45,16 @@ def COMMAND(  # noqa: N802
     context: int | None,
     concurrency: int | None,
     policy_file: Path | None,
+    old_file: Path | None,
     strict: bool,
     format_name: str,
     output: Path | None,
 ) -> int:
-    """Will this machine run these backends, and if not, what is the first thing to do?"""
+    """Will this machine run these backends, and if not, what is the first thing to do?
+
+    --diff OLD also says what is not as it was: OLD is a snapshot, a check result (JSON) or a report (JSON). The exit
+    code is that of the verdicts, whatever changed.
+    """
     from envcheck import api
     from envcheck.formats import render
 
@@ -54,6 +65,16 @@ def COMMAND(  # noqa: N802
     intent = Intent(
         model=wanted[0] if len(wanted) == 1 else None, quantization=quant, context=context, concurrency=concurrency
     )
-    document = api.check(snapshot, intent, backends or None, api.policy_of(policy_file), models=wanted)
+    policy = api.policy_of(policy_file)
+    earlier = _earlier(old_file, policy)
+    document = api.check(snapshot, intent, backends or None, policy, models=wanted, earlier=earlier)
     deliver(render(document, format_name, style_of()), output)
     return api.exit_code(document.worst, strict)
+
+
+def _earlier(path: Path | None, policy: Policy | None) -> tuple[Subject, str] | None:
+    if path is None:
+        return None
+    from envcheck.report_files import read_earlier
+
+    return read_earlier(path, policy)

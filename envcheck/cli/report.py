@@ -126,16 +126,11 @@ def _now() -> str:
 def _with_changes(report: Report, old_file: Path, policy: Policy | None) -> Report:
     """The report with a section on what changed, directly after the overview."""
     from envcheck.compose.changes import changes_section
-    from envcheck.report_files import read_result
-    from envcheck.schema.report import Report
+    from envcheck.report_files import read_earlier
 
-    old = read_result(old_file, policy)
-    before = old.subjects if isinstance(old, Report) else (old,)
-    if len(before) != 1 or len(report.subjects) != 1:
-        raise InputError(
-            f"--diff compares one machine with itself: {old_file} and the result must hold one machine each."
-        )
-    since = old.header.timestamp if isinstance(old, Report) else before[0].snapshot.taken_at
-    section = changes_section(before[0], report.subjects[0], since)
+    before, since = read_earlier(old_file, policy)
+    if len(report.subjects) != 1:
+        raise InputError(f"--diff compares one machine with itself: the result holds {len(report.subjects)} machines.")
+    section = changes_section(before, report.subjects[0], since)
     kept = tuple(s for s in report.sections if s.id != section.id)
     return msgspec.structs.replace(report, sections=(*kept[:1], section, *kept[1:]))

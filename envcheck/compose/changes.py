@@ -1,29 +1,24 @@
-"""What changed on a machine between two looks: hardware, driver, packages, states, verdicts, speed beyond noise."""
+"""What changed on a machine between two looks: hardware, driver, packages, variables, states, verdicts, real speed."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from math import exp, log, sqrt
 from statistics import fmean, stdev
+
+import msgspec
 
 from envcheck.compose._cells import row, table
 from envcheck.compose.statistics import half_width
 from envcheck.schema.blocks import Block, Cell, Mark, Note, Section
 from envcheck.schema.describe import backend_title, cpu_text, driver_text, gpus_text, os_text, plural, ram_text
-from envcheck.schema.facts import Record, text_of, value_of
-from envcheck.schema.report import Subject
+from envcheck.schema.facts import text_of, value_of
+from envcheck.schema.report import Change, Changes, Subject
 from envcheck.schema.run import Run
+from envcheck.schema.snapshot import Snapshot
+from envcheck.schema.verdict import Judgement
 
 _GOOD = ("ready", "met", "waived")
-
-
-class Change(Record):
-    """One thing that is not as it was."""
-
-    what: str
-    before: str
-    after: str
-    mark: Mark
 
 
 def changes_section(old: Subject, new: Subject, since: str) -> Section:
@@ -41,10 +36,28 @@ def changes_section(old: Subject, new: Subject, since: str) -> Section:
     return Section(id="changes", title=title, blocks=(block,))
 
 
+def changes_since(old: Subject, since: str, snapshot: Snapshot, judgement: Judgement) -> Changes:
+    """What changed up to a check. A backend that only one of the two looks judged is left out: that tells nothing."""
+    both = old.judgement.backends.keys() & judgement.backends.keys()
+    found = changes(_only(old.snapshot, old.judgement, both), _only(snapshot, judgement, both))
+    return Changes(since=since, found=tuple(found))
+
+
+def _only(snapshot: Snapshot, judgement: Judgement, backends: Set[str]) -> Subject:
+    """What two looks have in common to be compared: these backends, and what concerns all of them."""
+    kept = msgspec.structs.replace(
+        judgement,
+        backends={name: state for name, state in judgement.backends.items() if name in backends},
+        verdicts=tuple(v for v in judgement.verdicts if v.backend in backends or v.backend == "machine"),
+    )
+    return Subject(snapshot=snapshot, judgement=kept)
+
+
 def changes(old: Subject, new: Subject) -> Iterator[Change]:
-    """Differences in the order machine, packages, backends, requirements, speed."""
+    """Differences in the order machine, packages, variables, backends, requirements, speed."""
     yield from _machine(old, new)
     yield from _packages(old, new)
+    yield from _variables(old, new)
     yield from _backends(old, new)
     yield from _verdicts(old, new)
     yield from _speeds(old, new)
@@ -66,13 +79,28 @@ def _machine(old: Subject, new: Subject) -> Iterator[Change]:
 
 def _packages(old: Subject, new: Subject) -> Iterator[Change]:
     before, after = value_of(old.snapshot.python.packages), value_of(new.snapshot.python.packages)
-    if before is None or after is None:
+    a = None if before is None else {p.name: p.version for p in before}
+    b = None if after is None else {p.name: p.version for p in after}
+    yield from _entries("package", "packages", a, b, "not installed")
+
+
+def _variables(old: Subject, new: Subject) -> Iterator[Change]:
+    a, b = value_of(old.snapshot.environment), value_of(new.snapshot.environment)
+    yield from _entries("variable", "environment variables", a, b, "not set")
+
+
+def _entries(
+    one: str, all_of_them: str, a: dict[str, str] | None, b: dict[str, str] | None, missing: str
+) -> Iterator[Change]:
+    """Differences of two tables by name; where only one of them was read that is said, and nothing is compared."""
+    if a is None or b is None:
+        if a is not b:
+            said = ["not read" if table is None else "read" for table in (a, b)]
+            yield Change(what=all_of_them, before=said[0], after=said[1], mark="unknown")
         return
-    a, b = {p.name: p.version for p in before}, {p.name: p.version for p in after}
     for name in sorted(a.keys() | b.keys()):
         if a.get(name) != b.get(name):
-            said = (a.get(name, "not installed"), b.get(name, "not installed"))
-            yield Change(what=f"package {name}", before=said[0], after=said[1], mark="caution")
+            yield Change(what=f"{one} {name}", before=a.get(name, missing), after=b.get(name, missing), mark="caution")
 
 
 def _backends(old: Subject, new: Subject) -> Iterator[Change]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from envcheck.schema.describe import backend_title, listed
 from envcheck.schema.fit import FitRow
-from envcheck.schema.report import Action, CheckDocument
+from envcheck.schema.report import Action, Changes, CheckDocument
 from envcheck.schema.snapshot import Snapshot
 from envcheck.schema.verdict import CHAIN, Judgement, Remedy, Verdict
 
@@ -22,7 +22,9 @@ INSTALLED = "backend.installed"
 """End of the id of the verdict that the backend is installed."""
 
 
-def check_document(snapshot: Snapshot, judgement: Judgement, fits: Sequence[FitRow] = ()) -> CheckDocument:
+def check_document(
+    snapshot: Snapshot, judgement: Judgement, fits: Sequence[FitRow] = (), changes: Changes | None = None
+) -> CheckDocument:
     """Put the stages' answers into the document that `envcheck check` prints. Keeps the judge's order of verdicts."""
     return CheckDocument(
         machine=snapshot,
@@ -31,6 +33,7 @@ def check_document(snapshot: Snapshot, judgement: Judgement, fits: Sequence[FitR
         verdicts=judgement.verdicts,
         fit=tuple(fits),
         first=first_action(judgement),
+        changes=changes,
     )
 
 

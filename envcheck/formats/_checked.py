@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from envcheck.schema.blocks import Block, Cell, Column, Commands, Mark, Note, Paragraph, Section, Table
-from envcheck.schema.describe import backend_title, gib, machine_line
+from envcheck.schema.describe import backend_title, gib, machine_line, plural
 from envcheck.schema.fit import FitRow
-from envcheck.schema.report import CheckDocument
+from envcheck.schema.report import Changes, CheckDocument
 from envcheck.schema.verdict import Verdict
 
 STATE_MARK: dict[str, Mark] = {
@@ -27,8 +27,10 @@ FIT_MARK: dict[str, Mark] = {
 
 
 def sections(document: CheckDocument) -> tuple[Section, ...]:
-    """Backends with what to do first, then every verdict, then the fits."""
+    """Backends with what to do first, then what changed, every verdict and the fits."""
     found = [_summary(document)]
+    if document.changes:
+        found.append(_changes(document.changes))
     if document.verdicts:
         found.append(Section(id="requirements", title="Requirements", blocks=(_verdicts(document.verdicts),)))
     if document.fit:
@@ -56,6 +58,15 @@ def _summary(document: CheckDocument) -> Section:
     elif document.first:
         blocks.append(Note(text=f"To do first: {document.first.says}", mark="caution"))
     return Section(id="summary", title="Outcome", blocks=tuple(blocks))
+
+
+def _changes(changes: Changes) -> Section:
+    title = f"Changes since {changes.since}" if changes.since else "Changes"
+    block: Block = Note(text="Nothing that matters changed.", mark="good")
+    if changes.found:
+        rows = [(Cell(text=c.what, mark=c.mark), Cell(text=c.before), Cell(text=c.after)) for c in changes.found]
+        block = _table(plural(len(rows), "change"), ("What", "Before", "Now"), rows)
+    return Section(id="changes", title=title, blocks=(block,))
 
 
 def _verdicts(verdicts: tuple[Verdict, ...]) -> Table:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from envcheck.schema.fit import FitRow
-from envcheck.schema.report import CheckDocument, Report, TableAge
+from envcheck.schema.report import Changes, CheckDocument, Report, TableAge
 from envcheck.schema.run import Run
 from envcheck.schema.snapshot import Snapshot
 from envcheck.schema.verdict import BackendState, Verdict
@@ -22,6 +22,7 @@ class Machine(NamedTuple):
     runs: tuple[Run, ...]
     ages: tuple[TableAge, ...]
     timestamp: str
+    changes: Changes | None = None
 
 
 def machines(document: Any) -> list[Machine]:
@@ -29,7 +30,7 @@ def machines(document: Any) -> list[Machine]:
     if isinstance(document, CheckDocument):
         snapshot = document.machine
         parts = (document.worst, document.backends, document.verdicts, document.fit)
-        return [Machine(snapshot, *parts, (), (), snapshot.taken_at)]
+        return [Machine(snapshot, *parts, (), (), snapshot.taken_at, document.changes)]
     if not isinstance(document, Report):
         raise TypeError(f"no verdicts in {type(document).__name__}")
     return [

@@ -21,7 +21,7 @@ from envcheck.schema.blocks import Mark
 from envcheck.schema.describe import gib, machine_line
 from envcheck.schema.fit import FitRow
 from envcheck.schema.format import Format, Style
-from envcheck.schema.report import Action, CheckDocument, Report
+from envcheck.schema.report import Action, Changes, CheckDocument, Report
 from envcheck.schema.verdict import BackendState, Status, Verdict
 
 STATE_MARK: dict[str, Mark] = {
@@ -68,6 +68,7 @@ def _check_lines(document: CheckDocument, style: Style) -> list[str]:
     lines += ["", *backend_lines(document.backends, document.verdicts, style)]
     if document.fit:
         lines += ["", *fit_lines(document.fit, style)]
+    lines += ["", *change_lines(document.changes, style)] if document.changes else []
     lines += ["", *action_lines(document.first, style)]
     return [*lines, "", *_tally(document.verdicts, style)]
 
@@ -143,6 +144,19 @@ def _fit_text(row: FitRow, style: Style) -> str:
     sign = (MARKS if style.unicode else ASCII_MARKS)[FIT_MARK[row.status]]
     word = "" if row.status in ("fits", "no") else f"{row.status} "
     return f"{sign} {word}{gib(total) if total is not None else ''}".rstrip()
+
+
+def change_lines(changes: Changes, style: Style) -> list[str]:
+    """What is not as it was, one thing a line."""
+    since = f" since {changes.since}" if changes.since else ""
+    if not changes.found:
+        return indented(f"Nothing that matters changed{since}.", "", style)
+    lines = [paint(line, "bold", style) for line in indented(f"Changed{since}:", "", style)]
+    for change in changes.found:
+        text = f"{change.what}: {change.before} → {change.after}"
+        found = indented(text, "  ", style)
+        lines += [f"{mark(change.mark, style)} {found[0][2:]}", *found[1:]]
+    return lines
 
 
 def action_lines(action: Action | None, style: Style) -> list[str]:

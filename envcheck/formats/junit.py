@@ -35,6 +35,9 @@ def _requirements(root: Element, machine: Machine) -> None:
     suite = SubElement(root, "testsuite", name=f"requirements of {inert(machine.snapshot.alias)}")
     if machine.timestamp:
         suite.set("timestamp", inert(machine.timestamp))
+    if machine.changes:
+        said = {f"changed: {c.what}": f"{c.before} → {c.after}" for c in machine.changes.found}
+        _properties(suite, since=machine.changes.since, changes=str(len(said)), **said)
     for verdict in machine.verdicts:
         case = SubElement(suite, "testcase", classname=f"envcheck.{inert(verdict.backend)}", name=inert(verdict.id))
         _properties(case, status=verdict.status, severity=verdict.severity, cause=verdict.cause or "")
@@ -92,7 +95,7 @@ def _properties(case: Element, **values: str) -> None:
     properties = SubElement(case, "properties")
     for name, value in values.items():
         if value:
-            SubElement(properties, "property", name=name, value=inert(value))
+            SubElement(properties, "property", name=inert(name), value=inert(value))
 
 
 def _count(suite: Element) -> None:

@@ -22,6 +22,8 @@ _METRICS = {
     "envcheck_fit_decode_tokens_per_second": "decode speed to expect, calculated",
     "envcheck_run_passed": "1 where a backend answered real prompts as expected, 0.5 where degraded",
     "envcheck_run_decode_tokens_per_second": "median decode speed over a run's prompts, measured",
+    "envcheck_changes": "things that are not as they were at the earlier look that was compared",
+    "envcheck_change": "1 for each such thing",
     "envcheck_timestamp_seconds": "when the machine was judged, Unix time",
 }
 
@@ -64,6 +66,13 @@ def _samples(machine: Machine) -> Iterator[tuple[str, str]]:
         speeds = [prompt.decode_tps for prompt in run.prompts if prompt.decode_tps is not None]
         if speeds:
             yield _sample("envcheck_run_decode_tokens_per_second", median(speeds), labels)
+    if machine.changes:
+        yield _sample(
+            "envcheck_changes", len(machine.changes.found), {"machine": alias, "since": machine.changes.since}
+        )
+        for change in machine.changes.found:
+            labels = {"machine": alias, "what": change.what, "before": change.before, "after": change.after}
+            yield _sample("envcheck_change", 1, labels)
     seconds = _unix(machine.timestamp)
     if seconds is not None:
         yield _sample("envcheck_timestamp_seconds", seconds, {"machine": alias})

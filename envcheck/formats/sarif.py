@@ -36,7 +36,9 @@ def _run(machine: Machine) -> dict[str, Any]:
         "name": "envcheck",
         "rules": list(rules.values()),
     }
+    bag = {"properties": {"changes": msgspec.to_builtins(machine.changes)}} if machine.changes else {}
     return {
+        **bag,
         "tool": {"driver": driver},
         "automationDetails": {"id": f"envcheck/{inert(machine.snapshot.alias)}/"},
         "columnKind": "unicodeCodePoints",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from envcheck.hardware import find
-from envcheck.judge.version import Version, version
+from envcheck.judge.versions import Version, version
 from envcheck.schema.facts import Known, TextFact, value_of
 from envcheck.schema.snapshot import Gpu, Snapshot
 

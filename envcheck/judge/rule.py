@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from envcheck.judge.device import Device, devices_of
 from envcheck.judge.rows import load
 from envcheck.judge.stack import Torch, torch_of
-from envcheck.judge.version import Version, version
+from envcheck.judge.versions import Version, version
 from envcheck.schema.cause import CauseFile, Sign
 from envcheck.schema.facts import Absent, Known, Unknown, value_of
 from envcheck.schema.paste import Line, Paste, compiled

@@ -6,7 +6,7 @@ import re
 from typing import NamedTuple
 
 from envcheck.judge.tables import torch_release
-from envcheck.judge.version import Version, version
+from envcheck.judge.versions import Version, version
 from envcheck.schema.facts import Absent, Known, TextFact, Unknown, value_of
 from envcheck.schema.snapshot import Snapshot
 

@@ -1,8 +1,9 @@
-"""Order of versions as people and programs write them, and specifiers over them.
+"""Order of versions as people and programs write them, specifiers over them, and their plain numbers.
 
-Covers what PEP 440 says of release, pre-, post- and dev-parts and local labels, and the plain dotted numbers of drivers
-and C libraries. It exists beside `packaging` because importing that costs more than judging a machine; the property
-tests compare the two.
+`key`, `at_least` and `within` cover what PEP 440 says of release, pre-, post- and dev-parts and local labels, and the
+plain dotted numbers of drivers and C libraries. They exist beside `packaging` because importing that costs more than
+judging a machine; the property tests compare the two. `version` is the release part alone as numbers, for tables of
+lines and for text that is no version of Python's ("535.216.01", "v0.6.4.post1 (git)").
 """
 
 from __future__ import annotations
@@ -148,3 +149,25 @@ def _release(version: str) -> tuple[int, ...]:
 
 def _padded(release: tuple[int, ...], length: int) -> tuple[int, ...]:
     return release + (0,) * (length - len(release))
+
+
+# --- the release part alone ------------------------------------------------------------------------------------------
+
+Version = tuple[int, ...]
+_NUMBERS = re.compile(r"\d{1,9}(?:\.\d{1,9}){0,5}")
+
+
+def version(text: str | None) -> Version | None:
+    """The release part of a version as numbers; None where there is none ("dev", "N/A")."""
+    return _numbers(text) if text else None
+
+
+@lru_cache(maxsize=4096)
+def _numbers(text: str) -> Version | None:
+    match = _NUMBERS.match(text.strip().lstrip("vV"))
+    return tuple(int(part) for part in match.group().split(".")) if match else None
+
+
+def dotted(numbers: Version) -> str:
+    """A version tuple as people write it."""
+    return ".".join(map(str, numbers))

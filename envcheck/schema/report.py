@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from envcheck.schema.blocks import Section
+from envcheck.schema.blocks import Mark, Section
 from envcheck.schema.facts import Record
 from envcheck.schema.fit import FitRow
 from envcheck.schema.plan import Plan
@@ -30,6 +30,25 @@ class Action(Record, omit_defaults=False):
     """Ids of the verdicts it is meant to turn to met."""
 
 
+class Change(Record, omit_defaults=False):
+    """One thing that is not as it was."""
+
+    what: str
+    """"GPU driver", "package torch", "variable CUDA_VISIBLE_DEVICES", a backend's title or a verdict id."""
+    before: str
+    after: str
+    mark: Mark
+    """"good" and "bad" where the change is one for the better or worse, "caution" where that is not known."""
+
+
+class Changes(Record, omit_defaults=False):
+    """What is not as it was at an earlier look; empty where nothing that matters changed."""
+
+    since: str
+    """When the earlier look was taken (ISO 8601), or the empty text where its file does not say."""
+    found: tuple[Change, ...]
+
+
 class CheckDocument(Record, kw_only=True, omit_defaults=False):
     """What `envcheck check` answers: the machine, a verdict per requirement, a state per backend, what fits."""
 
@@ -41,6 +60,8 @@ class CheckDocument(Record, kw_only=True, omit_defaults=False):
     fit: tuple[FitRow, ...] = ()
     first: Action | None = None
     """What to do first; None when nothing needs doing or nothing known would help."""
+    changes: Changes | None = None
+    """What changed since an earlier look; None where no earlier look was named."""
 
 
 class PackageRequirement(Record, kw_only=True):

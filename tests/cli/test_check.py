@@ -62,6 +62,65 @@ def test_a_snapshot_gives_byte_equal_verdicts_later(envcheck: Envcheck, tmp_path
     assert json.loads(outputs.pop())["verdicts"]
 
 
+OLD = """os = "linux"
+python = "3.12.3"
+driver = "535.216.01"
+gpus = [{ name = "NVIDIA GeForce RTX 4090" }]
+packages = { torch = "2.7.0+cu126" }
+env = { CUDA_VISIBLE_DEVICES = "0" }
+"""
+NEW = (
+    OLD.replace("535.216.01", "580.95.05")
+    .replace("2.7.0+cu126", "2.14.1+cu130")
+    .replace("CUDA_VISIBLE_DEVICES", "HF_HOME")
+)
+CHANGED = (
+    ("GPU driver", "NVIDIA 535.216.01", "NVIDIA 580.95.05"),
+    ("package torch", "2.7.0+cu126", "2.14.1+cu130"),
+    ("variable CUDA_VISIBLE_DEVICES", "0", "not set"),
+    ("variable HF_HOME", "not set", "0"),
+    ("ollama.driver.version", "not met", "met"),
+)
+
+
+@pytest.mark.parametrize("form", ["toml", "json"])
+def test_diff_says_what_changed_in_every_format(envcheck: Envcheck, tmp_path: Path, form: str) -> None:
+    old, new = tmp_path / f"old.{form}", tmp_path / "new.toml"
+    new.write_text(NEW)
+    (tmp_path / "old.toml").write_text(OLD)
+    if form == "json":
+        envcheck("check", "--assume", str(tmp_path / "old.toml"), "--format", "json", "-o", str(old))
+    plain = envcheck("check", "--assume", str(new), "--format", "json")
+    for name in ("json", "console", "markdown", "html", "junit", "sarif", "prometheus"):
+        done = envcheck("check", "--assume", str(new), "--diff", str(old), "--format", name)
+        assert done.returncode == plain.returncode
+        if name == "json":
+            document = json.loads(done.stdout)
+            found = {(c["what"], c["before"], c["after"]) for c in document["changes"]["found"]}
+            assert set(CHANGED) <= found
+            assert document["verdicts"] == json.loads(plain.stdout)["verdicts"]
+        else:
+            assert all(what in done.stdout and before in done.stdout for what, before, _ in CHANGED)
+    assert json.loads(plain.stdout)["changes"] is None
+
+
+def test_diff_compares_only_backends_that_both_looks_judged(envcheck: Envcheck, tmp_path: Path) -> None:
+    machine, old = tmp_path / "m.toml", tmp_path / "old.json"
+    machine.write_text(OLD)
+    envcheck("check", "--assume", str(machine), "--backend", "vllm", "--format", "json", "-o", str(old))
+    done = envcheck("check", "--assume", str(machine), "--diff", str(old), "--format", "json")
+    assert json.loads(done.stdout)["changes"]["found"] == []
+    assert "Nothing that matters changed." in envcheck("check", "--assume", str(machine), "--diff", str(old)).stdout
+
+
+def test_diff_refuses_what_is_no_result(envcheck: Envcheck, tmp_path: Path) -> None:
+    (tmp_path / "old.json").write_text("[]")
+    done = envcheck("check", "--assume", str(MACHINES[0]), "--diff", str(tmp_path / "old.json"))
+    assert done.returncode == 2
+    assert "old.json" in done.stderr
+    assert done.stdout == ""
+
+
 BAD = {
     "missing": (None, "cannot be read"),
     "empty": (b"", "is empty"),

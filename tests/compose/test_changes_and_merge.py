@@ -11,6 +11,7 @@ from envcheck.compose.changes import changes, changes_section, speed_ratio
 from envcheck.compose.merged import merge
 from envcheck.compose.statistics import half_width, repeats_for
 from envcheck.formats import render
+from envcheck.schema.facts import Unknown
 from envcheck.schema.run import PromptRun, Run, Validation
 from envcheck.schema.snapshot import Package
 from envcheck.schema.verdict import BackendState
@@ -58,6 +59,18 @@ def test_driver_packages_states_and_verdicts_are_compared() -> None:
     assert found["Transformers"] == ("ready after install", "ready", "good")
     assert found["transformers.torch"] == ("not met", "met", "good")
     assert len(found) == 5
+
+
+def test_variables_are_compared_and_what_nobody_read_is_said() -> None:
+    def with_environment(fact: Any) -> Any:
+        return titan_subject(snapshot=msgspec.structs.replace(titan_v(), environment=fact))
+
+    one, two = with_environment(known({"A": "1", "B": "2"})), with_environment(known({"B": "3"}))
+    found = [(c.what, c.before, c.after) for c in changes(one, two)]
+    assert found == [("variable A", "1", "not set"), ("variable B", "2", "3")]
+    unread = with_environment(Unknown(why="not asked"))
+    assert [(c.what, c.after) for c in changes(one, unread)] == [("environment variables", "not read")]
+    assert list(changes(unread, unread)) == []
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from envcheck.judge.version import Version
+from envcheck.judge.versions import Version
 
 # Family -> (transformers, vLLM): release notes of both projects.
 # https://github.com/huggingface/transformers/releases , https://github.com/vllm-project/vllm/releases

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from envcheck.judge.rule import MAX_EVIDENCE, Case, remedy_of
-from envcheck.judge.version import Version
+from envcheck.judge.versions import Version
 from envcheck.schema.verdict import Confidence, Finding, Quote, Severity
 
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from envcheck.judge import tables, versions
 from envcheck.judge.rows import file_stem, load
 from envcheck.judge.rule import Case
-from envcheck.judge.version import Version, version
+from envcheck.judge.versions import Version, version
 from envcheck.schema.cause import PastReleases
 from envcheck.schema.facts import Known, value_of
 from envcheck.schema.requirement import BackendMatrix, Release

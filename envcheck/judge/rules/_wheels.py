@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from envcheck.judge.rule import Case
-from envcheck.judge.version import Version
+from envcheck.judge.versions import Version
 from envcheck.schema.paste import Line
 
 _FILE = (

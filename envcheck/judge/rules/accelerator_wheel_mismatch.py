@@ -10,7 +10,7 @@ from envcheck.judge.rule import Case, Rule, quoted, spoken
 from envcheck.judge.rules._common import finding
 from envcheck.judge.rules._matrix import installed, release_of, unreleased
 from envcheck.judge.stack import cuda_of_tag
-from envcheck.judge.version import dotted
+from envcheck.judge.versions import dotted
 from envcheck.schema.facts import value_of
 from envcheck.schema.verdict import Finding
 

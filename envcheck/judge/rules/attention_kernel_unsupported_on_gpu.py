@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from envcheck.judge.rule import Case, Rule, spoken
 from envcheck.judge.rules._common import below, finding
 from envcheck.judge.rules._models import has_mla
-from envcheck.judge.version import dotted
+from envcheck.judge.versions import dotted
 from envcheck.schema.verdict import Confidence, Finding, Quote, Severity
 
 CAUSE = "attention_kernel_unsupported_on_gpu"

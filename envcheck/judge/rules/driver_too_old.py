@@ -13,7 +13,7 @@ from envcheck.judge import tables
 from envcheck.judge.rule import Case, Rule, spoken
 from envcheck.judge.rules._common import finding, quotes, windows
 from envcheck.judge.rules._matrix import ollama_driver
-from envcheck.judge.version import dotted, version
+from envcheck.judge.versions import dotted, version
 from envcheck.schema.facts import text_of, value_of
 from envcheck.schema.verdict import Finding, Quote
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from envcheck.judge.rule import Case, Rule, spoken
 from envcheck.judge.rules._common import at_least, below, finding
 from envcheck.judge.rules._models import is_bf16, is_fp8
-from envcheck.judge.version import dotted
+from envcheck.judge.versions import dotted
 from envcheck.schema.facts import TextFact
 from envcheck.schema.verdict import Finding
 

@@ -9,7 +9,7 @@ from envcheck.judge.rule import Case, Rule, quoted, spoken
 from envcheck.judge.rules._common import finding
 from envcheck.judge.rules._matrix import installed, release_of, unreleased
 from envcheck.judge.rules._wheels import wheel_files
-from envcheck.judge.version import dotted
+from envcheck.judge.versions import dotted
 from envcheck.schema.facts import value_of
 from envcheck.schema.verdict import Finding, Severity
 

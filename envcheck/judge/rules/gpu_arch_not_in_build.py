@@ -9,7 +9,7 @@ from envcheck.judge.rule import Case, Rule, spoken
 from envcheck.judge.rules._common import finding
 from envcheck.judge.rules._matrix import compiled_for
 from envcheck.judge.tables import kernels_serve
-from envcheck.judge.version import dotted
+from envcheck.judge.versions import dotted
 from envcheck.schema.facts import Known
 from envcheck.schema.verdict import Finding
 

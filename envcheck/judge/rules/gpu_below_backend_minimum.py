@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from envcheck.judge.rule import Case, Rule, spoken
 from envcheck.judge.rules._common import finding
 from envcheck.judge.rules._matrix import capability_floor
-from envcheck.judge.version import dotted
+from envcheck.judge.versions import dotted
 from envcheck.schema.verdict import Finding
 
 CAUSE = "gpu_below_backend_minimum"

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from envcheck.judge.rule import Case, Rule, spoken
 from envcheck.judge.rules._common import at_least, below, finding
 from envcheck.judge.rules._matrix import broken_pins
-from envcheck.judge.version import Version, dotted
+from envcheck.judge.versions import Version, dotted
 from envcheck.schema.facts import value_of
 from envcheck.schema.verdict import Finding
 

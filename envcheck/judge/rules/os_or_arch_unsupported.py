@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from envcheck.judge.rule import Case, Rule, quoted, spoken
 from envcheck.judge.rules._common import finding
-from envcheck.judge.version import dotted
+from envcheck.judge.versions import dotted
 from envcheck.schema.facts import Absent, Known, Unknown, value_of
 from envcheck.schema.verdict import Finding
 

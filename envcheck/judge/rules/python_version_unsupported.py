@@ -11,7 +11,7 @@ from envcheck.judge.rules._common import finding
 from envcheck.judge.rules._matrix import installed, release_of, unreleased
 from envcheck.judge.rules._wheels import wheel_files
 from envcheck.judge.tables import torch_release
-from envcheck.judge.version import version
+from envcheck.judge.versions import version
 from envcheck.schema.facts import value_of
 from envcheck.schema.requirement import BackendMatrix
 from envcheck.schema.verdict import Finding

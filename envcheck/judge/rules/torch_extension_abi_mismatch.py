@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from envcheck.judge.rule import Case, Rule, spoken
 from envcheck.judge.rules._common import finding
-from envcheck.judge.version import Version, dotted, version
+from envcheck.judge.versions import Version, dotted, version
 from envcheck.schema.facts import value_of
 from envcheck.schema.verdict import Finding
 

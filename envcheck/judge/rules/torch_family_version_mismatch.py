@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from envcheck.judge.rule import Case, Rule, spoken
 from envcheck.judge.rules._common import finding
-from envcheck.judge.version import Version, dotted
+from envcheck.judge.versions import Version, dotted
 from envcheck.schema.verdict import Finding
 
 CAUSE = "torch_family_version_mismatch"
