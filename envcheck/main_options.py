@@ -9,7 +9,7 @@ import msgspec
 from envcheck.fit.search import PRESETS
 from envcheck.schema.facts import value_of
 from envcheck.schema.fit import FitRow
-from envcheck.schema.plan import Decision, Plan, Step
+from envcheck.schema.plan import Plan, Step
 from envcheck.schema.report import PresetRow
 from envcheck.schema.snapshot import Snapshot
 from envcheck.schema.verdict import Judgement
@@ -99,16 +99,4 @@ def planned(snapshot: Snapshot, judgement: Judgement, policy: Policy | None) -> 
         Step(argv=("uv", "venv", target), says="an environment of its own"),
         Step(argv=(*argv, *choice.requirements), says="the versions decided on"),
     )
-    decision = _pinned(prepared.plan.decision, choice.requirements)
-    return msgspec.structs.replace(
-        prepared.plan, target=target, decision=decision, steps=() if prepared.plan.blocked else steps
-    )
-
-
-def _pinned(decision: Decision, requirements: tuple[str, ...]) -> Decision:
-    """The decision in the version of torch that is asked for: a pin may name an earlier patch of the line."""
-    version = next((r.removeprefix("torch==") for r in requirements if r.startswith("torch==")), None)
-    if version is None or decision.torch is None or version == decision.torch:
-        return decision
-    because = tuple(text.replace(f"torch {decision.torch} ", f"torch {version} ") for text in decision.because)
-    return msgspec.structs.replace(decision, torch=version, because=because)
+    return msgspec.structs.replace(prepared.plan, target=target, steps=() if prepared.plan.blocked else steps)

@@ -37,18 +37,23 @@ for name in sys.argv[2:]:
 # A small product on every device that torch shows. A device without memory to spare proves nothing either way.
 _TORCH = """
 import json, torch
-def product(number):
+def product(device):
     try:
-        ones = torch.ones(16, 16, device=f"cuda:{number}")
+        ones = torch.ones(16, 16, device=device)
         total = float((ones @ ones).sum().item())
         return "" if total == 4096.0 else f"the product of ones summed to {total}, not 4096"
     except torch.cuda.OutOfMemoryError:
         return ""
     except Exception as error:
         return f"{type(error).__name__}: {error}"[:300]
-count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-print(json.dumps({"version": torch.__version__, "cuda": torch.version.cuda, "hip": torch.version.hip,
-    "xpu": hasattr(torch, "xpu") and torch.xpu._is_compiled(), "devices": [product(n) for n in range(count)]}))
+mps = getattr(torch.backends, "mps", None) if hasattr(torch, "backends") else None
+xpu = hasattr(torch, "xpu") and torch.xpu._is_compiled()
+names = [f"cuda:{n}" for n in range(torch.cuda.device_count() if torch.cuda.is_available() else 0)]
+names += [f"xpu:{n}" for n in range(torch.xpu.device_count() if xpu and torch.xpu.is_available() else 0)]
+names += ["mps"] if mps and mps.is_available() else []
+archs = torch.cuda.get_arch_list() if hasattr(torch.cuda, "get_arch_list") else []
+print(json.dumps({"version": torch.__version__, "cuda": torch.version.cuda, "hip": torch.version.hip, "xpu": xpu,
+    "mps": bool(mps and mps.is_built()), "archs": archs, "devices": {name: product(name) for name in names}}))
 """
 
 
@@ -64,8 +69,12 @@ class _Torch(msgspec.Struct):
     cuda: str | None
     hip: str | None
     xpu: bool
-    devices: tuple[str, ...]
-    """What went wrong with a small product on each device; empty where it came out right."""
+    mps: bool
+    archs: tuple[str, ...]
+    """`torch.cuda.get_arch_list()`: what it was compiled for. Empty for builds without GPU code, and where torch shows
+    no GPU."""
+    devices: dict[str, str]
+    """What went wrong with a small product on each device; empty text where it came out right."""
 
 
 def unsound(
@@ -131,10 +140,15 @@ def _wrong_torch(clean: Host, python: str, decision: Decision) -> list[str]:
     hidden = any(name in clean.env for name in ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES"))
     if have.startswith(("cu", "rocm")) and not found.devices and not hidden:
         return [f"torch {found.version} shows no GPU, although one was found and {wanted} was planned for it"]
-    return [f"a product on GPU {number} failed: {words}" for number, words in enumerate(found.devices) if words]
+    compiled = {name.partition(":")[0] for name in found.archs}
+    lacks = [kernel for kernel in decision.kernels if kernel not in compiled] if compiled else []
+    if lacks:
+        said = f"torch {found.version} has code for {' '.join(found.archs)}"
+        return [f"{said}, and not for {' '.join(lacks)}, which this machine's GPU was planned to run"]
+    return [f"a product on {name} failed: {words}" for name, words in found.devices.items() if words]
 
 
 def _built_for(found: _Torch) -> str:
     if found.cuda:
         return "cu" + found.cuda.replace(".", "")
-    return "rocm" if found.hip else "xpu" if found.xpu else "cpu"
+    return "rocm" if found.hip else "xpu" if found.xpu else "mps" if found.mps else "cpu"

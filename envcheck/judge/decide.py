@@ -11,7 +11,7 @@ from itertools import product
 
 import msgspec
 
-from envcheck.judge import rows, tables, versions
+from envcheck.judge import rows, tables, torch_build, versions
 from envcheck.judge.evaluate import judge_machine, newest_that_runs
 from envcheck.judge.policy import Policy
 from envcheck.judge.wheels import Build, WheelFacts, best_torch, judge_build, wheel_facts
@@ -21,9 +21,6 @@ from envcheck.schema.recipe import Choice, Profile
 from envcheck.schema.requirement import Release
 from envcheck.schema.snapshot import Snapshot
 from envcheck.schema.verdict import Intent, Remedy
-
-BEHIND_MINORS = 2
-"""A package that a constraint pushed back by more than this many releases of the table is worth a word."""
 
 
 class Decided:
@@ -57,20 +54,22 @@ def decide(
         build, why, block = _torch(facts, specifier, leads)
         rejected += why
         blocked += block
-    because = [*_because(build, facts), *_behind(build, leads)]
+    torch = torch_build.asked(build, specifier) if build else None
+    because = [*torch_build.because_of(build, facts), *torch_build.behind(build, torch, leads)]
     decision = Decision(
-        accelerator=build.variant if build else None,
-        torch=build.release.version if build else None,
-        index_url=build.index_url if build and not _default(build, facts) else None,
+        accelerator=torch_build.accelerator_of(build, facts) if build else None,
+        torch=torch,
+        index_url=build.index_url if build and not torch_build.is_default(build, facts) else None,
+        kernels=torch_build.kernels_of(build, facts) if build else (),
         because=tuple(because),
         rejected=tuple(rejected[:16]),
     )
     choice = Choice(
-        requirements=tuple(_requirements(profiles, leads, build, pinned)),
+        requirements=tuple(_requirements(profiles, leads, torch, pinned)),
         without_dependencies=tuple(dict.fromkeys(w for p in profiles for w in p.without_dependencies)),
         imports=tuple(dict.fromkeys(name for p in profiles for name in p.imports)),
         torch_backend=build.variant if build else None,
-        torch_elsewhere=_elsewhere(build, facts, specifier) if build else (),
+        torch_elsewhere=torch_build.elsewhere(build, facts, specifier) if build else (),
     )
     return Decided(decision, choice, tuple(blocked))
 
@@ -243,59 +242,8 @@ def _way_out(facts: WheelFacts) -> Remedy:
     return Remedy(says="Use llama.cpp or Ollama, which need no torch.")
 
 
-def _elsewhere(build: Build, facts: WheelFacts, specifier: str) -> tuple[str, ...]:
-    """This build and older releases of its variant that run here as well, with their labels, newest first."""
-    releases = tables.torch_wheels().release
-    older = releases[releases.index(build.release) :]
-    fitting = [r for r in older if build.variant in r.variants and versions.within(r.version, specifier) is not False]
-    return tuple(f"{r.version}+{build.variant}" for r in fitting if judge_build(r, build.variant, facts).runs)[:6]
-
-
-def _default(build: Build, facts: WheelFacts) -> bool:
-    """Whether the package index itself serves this build for the platform."""
-    if facts.platform == "linux_aarch64":
-        return build.release.pypi_aarch64 == build.variant
-    if facts.platform in ("windows_x86_64", "macos_arm64", "macos_x86_64"):
-        return build.variant == "cpu"
-    return build.release.pypi == build.variant
-
-
-def _because(build: Build | None, facts: WheelFacts) -> list[str]:
-    if build is None:
-        return []
-    reasons = list(build.because)
-    if build.in_full is False:
-        reasons.append("the driver runs it by minor-version compatibility: machine code runs, newer PTX does not")
-    if not build.serves_all:
-        reasons.append("not every GPU of this machine has kernels in it")
-    if facts.accelerator == "cpu":
-        reasons.append("no GPU was found")
-    return reasons
-
-
-def _behind(build: Build | None, leads: dict[str, Release]) -> list[str]:
-    """Warnings about packages that a constraint pushed far back: newest that works, never time travel unsaid."""
-    found = []
-    if build is not None:
-        lines = [r.line for r in tables.torch_wheels().release]
-        steps = lines.index(build.release.line)
-        if steps > BEHIND_MINORS:
-            found.append(f"torch {build.release.version} is {steps} releases behind {lines[0]}")
-    for name, release in leads.items():
-        listed = [
-            r.version
-            for b in rows.backend_names()
-            for r in rows.backend(b).release
-            if rows.backend(b).backend.packages[:1] == (name,)
-        ]
-        steps = listed.index(release.version) if release.version in listed else 0
-        if steps > BEHIND_MINORS:
-            found.append(f"{name} {release.version} is {steps} listed releases behind {listed[0]}")
-    return found
-
-
 def _requirements(
-    profiles: Sequence[Profile], leads: dict[str, Release], build: Build | None, pinned: dict[str, str]
+    profiles: Sequence[Profile], leads: dict[str, Release], torch: str | None, pinned: dict[str, str]
 ) -> Iterable[str]:
     floors = {row.name: f">={row.required}" for group in tables.package_groups() for row in group.package}
     bounds = {name: spec for release in leads.values() for name, spec in release.packages.items()}
@@ -303,8 +251,8 @@ def _requirements(
         if name in pinned:
             yield f"{name}{pinned[name]}"
         elif name == "torch":
-            if build is not None:
-                yield f"torch=={build.release.version}"
+            if torch is not None:
+                yield f"torch=={torch}"
         elif name in leads:
             yield f"{name}=={leads[name].version}"
         else:

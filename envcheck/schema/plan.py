@@ -33,6 +33,8 @@ class Decision(Record, omit_defaults=False):
     """Index tag: "cpu", "cu126", "rocm6.4", "xpu", "mps"."""
     torch: str | None = None
     index_url: str | None = None
+    kernels: tuple[str, ...] = ()
+    """Architectures that this machine's GPUs run ("sm_86"): they must be compiled into the torch that arrives."""
     because: tuple[str, ...] = ()
     rejected: tuple[Rejected, ...] = ()
 

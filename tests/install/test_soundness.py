@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from envcheck.host import Host
 from envcheck.install.soundness import unsound
 from envcheck.judge.decide import Decided
 from envcheck.schema.plan import Decision
@@ -60,20 +61,54 @@ def test_missing_requirements_are_heard_unless_left_out_on_purpose(world: World,
     assert wrong(world, python, without_dependencies=("needy==1.0 --hash=sha256:0",)) == []
 
 
+CUDA = """
+__version__ = "2.14.1+cu126"
+class version: cuda, hip = "12.6", None
+class cuda:
+    OutOfMemoryError = MemoryError
+    is_available = staticmethod(lambda: {count} > 0)
+    device_count = staticmethod(lambda: {count})
+    get_arch_list = staticmethod(lambda: ["sm_70", "sm_80", "compute_90"])
+class Ones:
+    def __matmul__(self, other): return self
+    def sum(self): return self
+    def item(self): return {total}
+def ones(*shape, device): return Ones()
+"""
+METAL = """
+__version__ = "2.15.0"
+class version: cuda = hip = None
+class cuda:
+    OutOfMemoryError = MemoryError
+    is_available = staticmethod(lambda: False)
+class backends:
+    class mps:
+        is_built = staticmethod(lambda: True)
+        is_available = staticmethod(lambda: False)
+"""
+
+
 @pytest.mark.parametrize(
-    ("module", "says"),
+    ("module", "decision", "says"),
     [
-        ("__version__ = '2'\n", "torch did not say what it is"),
-        (
-            "__version__ = '2+cu130'\nclass version: cuda, hip = '13.0', None\n"
-            "class cuda:\n    is_available = staticmethod(lambda: False)\n    OutOfMemoryError = MemoryError\n",
-            "torch 2+cu130 is a cu130 build, cpu was planned",
-        ),
+        ("__version__ = '2'\n", Decision(accelerator="cpu"), "torch did not say what it is"),
+        (CUDA.format(count=1, total=4096.0), Decision(accelerator="cu126", kernels=("sm_70",)), ""),
+        (CUDA.format(count=2, total=4096.0), Decision(accelerator="cu126", kernels=("sm_70", "sm_80")), ""),
+        (CUDA.format(count=1, total=4096.0), Decision(accelerator="cu126", kernels=("sm_60",)), "and not for sm_60"),
+        (CUDA.format(count=1, total=0.5), Decision(accelerator="cu126"), "a product on cuda:0 failed: the product of"),
+        (CUDA.format(count=0, total=0), Decision(accelerator="cu126"), "shows no GPU, although one was found"),
+        (CUDA.format(count=1, total=4096.0), Decision(accelerator="cpu"), "is a cu126 build, cpu was planned"),
+        (METAL, Decision(accelerator="mps"), ""),
+        (METAL, Decision(accelerator="cpu"), "is a mps build, cpu was planned"),
     ],
 )
-def test_another_torch_than_planned(world: World, python: Path, module: str, says: str) -> None:
+def test_the_torch_that_arrived_against_the_plan(
+    world: World, python: Path, module: str, decision: Decision, says: str
+) -> None:
     folder = next((python.parent.parent / "lib").rglob("alpha")).parent / "torch"
     folder.mkdir()
     (folder / "__init__.py").write_text(module)
-    (said,) = wrong(world, python, torch_backend="cpu")
-    assert said.startswith(says)
+    asked = Choice(requirements=(), torch_backend="cu126")
+    host = Host(env={k: v for k, v in world.host.env.items() if not k.endswith("VISIBLE_DEVICES")}, limit_s=30.0)
+    said = unsound(host, str(python), Decided(decision, asked), lambda _: None)
+    assert (says in said[0]) if says else (said == []), said

@@ -61,6 +61,29 @@ def test_pins_that_cannot_be_followed(pins: list[str], says: str) -> None:
         decided({"gpus": []}, ["transformers"], pins)
 
 
+def test_an_exact_pin_is_the_version_decided_on() -> None:
+    machine = {"os": "linux", "arch": "x86_64", "glibc": "2.39", "python": "3.11.13", "driver": "570.124.06"}
+    found = decided({**machine, "gpus": [{"name": "NVIDIA GeForce RTX 5080"}]}, ["transformers"], ["torch==2.7.0"])
+    assert found.decision.torch == "2.7.0"
+    assert "torch==2.7.0" in found.choice.requirements
+    assert found.choice.torch_elsewhere == ("2.7.0+cu128",)
+
+
+@pytest.mark.parametrize(
+    ("gpus", "kernels"),
+    [
+        (["NVIDIA GeForce RTX 4090", "NVIDIA GeForce GTX 1080 Ti"], {"sm_86", "sm_60"}),
+        (["NVIDIA TITAN V"], {"sm_70"}),
+        (["Intel Arc B580"], set()),
+        ([], set()),
+    ],
+)
+def test_the_kernels_that_the_gpus_run_are_part_of_the_decision(gpus: list[str], kernels: set[str]) -> None:
+    machine = {"os": "linux", "arch": "x86_64", "glibc": "2.39", "python": "3.11.13", "driver": "580.95.05"}
+    found = decided({**machine, "gpus": [{"name": name} for name in gpus]}, ["transformers"])
+    assert set(found.decision.kernels) == kernels, found.decision
+
+
 def test_a_forbidden_pin() -> None:
     snapshot = assume.to_snapshot(assume.read("gpus = []", "case"))
     with pytest.raises(InputError, match="forbidden"):
