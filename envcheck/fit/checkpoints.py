@@ -10,6 +10,7 @@ https://docs.nvidia.com/deeplearning/tensorrt-llm. Checked 2026-11-21.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Literal, get_args
 
 from envcheck.fit.tensors import Part, Tensor, tensors
@@ -34,6 +35,26 @@ nvidia/Gemma-4-26B-A4B-NVFP4 and poolside/Laguna-S-2.1-FP8 (config.json on huggi
 _SIXTEEN_BIT_ATTENTION = frozenset({"deepseek_v3", "deepseek_v32", "kimi_k2", "glm_moe_dsa", "gemma4", "qwen3_5"})
 """Architectures whose NVFP4 files keep attention in 16 bit (`ignore` of nvidia/Kimi-K2.5-NVFP4, nvidia/GLM-5.1-NVFP4,
 nvidia/Gemma-4-31B-IT-NVFP4)."""
+
+
+_WIDE_ATTENTION_LAYERS = frozenset({"nemotron_h"})
+"""Hybrids whose FP8 files keep the attention layers and the state layer before each in 16 bit
+(https://huggingface.co/nvidia/NVIDIA-Nemotron-3-Nano-30B-A3B-FP8; reproduces Nemotron-3-Nano-4B-FP8 within 2 %)."""
+
+
+@lru_cache(maxsize=256)
+def wide_layers(facts: ModelFacts, scheme: str) -> frozenset[int]:
+    """Layers that a checkpoint of this scheme leaves in 16 bit."""
+    if scheme not in ("fp8", "fp8-block") or facts.architecture not in _WIDE_ATTENTION_LAYERS:
+        return frozenset()
+    kept: set[int] = set()
+    state = -1
+    for layer in facts.layers():
+        if layer.recurrent is not None:
+            state = layer.index
+        if layer.attention is not None:
+            kept |= {layer.index, state} - {-1}
+    return frozenset(kept)
 
 
 def quantized_parts(facts: ModelFacts, scheme: Scheme) -> frozenset[Part]:
@@ -89,9 +110,10 @@ def checkpoint_bytes(facts: ModelFacts, scheme: Scheme) -> dict[Part, int]:
     if scheme not in SCHEMES:
         raise InputError(f"no weight format {scheme!r}; known are {', '.join(SCHEMES)}")
     total: dict[Part, int] = {}
-    quantized = quantized_parts(facts, scheme)
+    quantized, wide = quantized_parts(facts, scheme), wide_layers(facts, scheme)
     for tensor in tensors(facts):
-        total[tensor.part] = total.get(tensor.part, 0) + tensor_bytes(tensor, scheme, quantized)
+        shrunk = frozenset[Part]() if tensor.layer in wide else quantized
+        total[tensor.part] = total.get(tensor.part, 0) + tensor_bytes(tensor, scheme, shrunk)
     return total
 
 

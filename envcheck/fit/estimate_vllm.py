@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import msgspec
 
-from envcheck.fit.memory_checkpoint import checkpoint_per_gpu, gguf_weights
 from envcheck.fit.memory_interval import Situation, interval
 from envcheck.fit.memory_scheme import release, scheme
 from envcheck.fit.memory_types import MIB
 from envcheck.fit.memory_vllm import DEFAULT_BATCHED_TOKENS
 from envcheck.fit.memory_vllm_cache import Started, cache_width, capacity_tokens, request_bytes
+from envcheck.fit.memory_vllm_loaded import loaded_bytes
 from envcheck.fit.models import find
 from envcheck.schema.model import ModelFacts, ResolvedModel
 
-_EMBEDDING_MODEL = re.compile(r"(?i)embed|(^|[/-])(e5|bge|gte)-|rerank")
-"""Names of models that vLLM loads without an output layer."""
 DRAFTING_SINCE = (0, 19)
 """Logs of this release and later do not say whether a model's multi-token prediction was on; in each of the four hybrid
 models whose cache could be recomputed to the token it was, with three tokens."""
 DRAFT_TOKENS = 3
+DRAFTER_SINCE = (0, 25)
+"""The same of draft models that publishers name in their command line (vllm-project/vllm#46853)."""
+ENCODER_BUDGET_SINCE = (0, 10)
 FP8_CACHE_PUBLISHERS = ("nvidia/", "unsloth/")
 """Whose NVFP4 checkpoints carry scales for an fp8 cache, which "auto" then follows."""
+FP8_CACHE_FAMILIES = ("laguna",)
+"""Families whose quantized checkpoints all do (https://huggingface.co/poolside/Laguna-XS.2-NVFP4)."""
 
 
 def answer(request: dict[str, Any]) -> dict[str, Any]:
@@ -39,10 +41,10 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
     kind = scheme(name, method, settings.get("dtype"))
     started = _started(name, found.facts, kind, settings, request.get("engine_version"))
     given = (request.get("given") or {}).get("kv_budget")
-    memory = _memory(name, found.facts, kind, started, given, settings.get("ctx"))
+    memory = _memory(name, found.facts, kind, started, given, settings)
     if not memory:
         return {"unknown": f"the size of {found.facts.name} in {kind} is not known"}
-    other = _other(name, found.facts, kind, started, given, settings.get("ctx"))
+    other = _other(name, found.facts, kind, started, given, settings)
     situations = {key: _situation(key, found.facts, kind) for key in memory}
     return {
         "situation": situations,
@@ -59,54 +61,48 @@ def _situation(key: str, facts: ModelFacts, kind: str) -> Situation:
 
 
 def _other(
-    name: str, facts: ModelFacts, kind: str, started: Started, budget: float | None, context: int | None
+    name: str, facts: ModelFacts, kind: str, started: Started, given: float | None, settings: dict[str, Any]
 ) -> dict[str, float]:
     """The same with drafting off, where it was only supposed to be on."""
-    if not started.draft_tokens:
+    if not (started.draft_tokens or started.drafter):
         return {}
-    return _memory(name, facts, kind, msgspec.structs.replace(started, draft_tokens=0), budget, context)
+    alone = msgspec.structs.replace(started, draft_tokens=0, drafter=False)
+    return _memory(name, facts, kind, alone, given, settings)
 
 
 def _memory(
-    name: str, facts: ModelFacts, kind: str, started: Started, budget: float | None, context: int | None
+    name: str, facts: ModelFacts, kind: str, started: Started, given: float | None, settings: dict[str, Any]
 ) -> dict[str, float]:
     memory: dict[str, float] = {}
-    weights = _weights(name, facts, kind, started)
+    batched = settings.get("max_num_batched_tokens")
+    weights = loaded_bytes(name, facts, kind, started, batched, _text_only(facts, started, given, settings))
     if weights is not None:
         memory["weights_gpu"] = weights / MIB
-    if budget and budget > 0:
-        memory["kv_tokens"] = capacity_tokens(facts, started, budget * MIB)
-    if context:
+    if given and given > 0:
+        memory["kv_tokens"] = capacity_tokens(facts, started, given * MIB)
+    if settings.get("ctx"):
         memory["kv_needed_for_max_len"] = request_bytes(facts, started) / MIB
     return memory
 
 
-def _weights(name: str, facts: ModelFacts, kind: str, started: Started) -> float | None:
-    if kind.startswith("gguf:"):
-        file = gguf_weights(facts, kind.removeprefix("gguf:"))
-        return None if file is None else file.total / started.tensor_parallel
-    stored = checkpoint_per_gpu(
-        facts,
-        kind,
-        started.tensor_parallel,
-        started.pipeline_parallel,
-        drafting=started.draft_tokens > 0,
-        head=not _EMBEDDING_MODEL.search(name),
-    )
-    return None if stored is None else stored + rotary_bytes(facts)
+def _text_only(facts: ModelFacts, started: Started, given: float | None, settings: dict[str, Any]) -> bool:
+    """Whether a model with an image encoder was started without it.
 
-
-def rotary_bytes(facts: ModelFacts) -> float:
-    """The table of rotary angles every GPU holds: one row per position of the model, in 16 bit."""
-    width = facts.attention.key_dim if facts.attention else facts.latent.rope_dim if facts.latent else 0
-    return float(facts.max_context * width * 2)
+    Between weights and cache a start-up prints the budget of the encoder's cache, unless no images are allowed.
+    """
+    if facts.vision is None or given is None or not settings.get("ctx") or settings.get("encoder_budget_tokens"):
+        return False
+    return started.version >= ENCODER_BUDGET_SINCE
 
 
 def _started(name: str, facts: ModelFacts, kind: str, settings: dict[str, Any], version: str | None) -> Started:
     numbers = release(version)
     element = 4.0 if "float32" in str(settings.get("dtype")) else 2.0
     cache = cache_width(settings.get("kv_type"), element)
-    if kind.startswith("nvfp4") and name.lower().startswith(FP8_CACHE_PUBLISHERS):
+    scaled = kind.startswith("nvfp4") and name.lower().startswith(FP8_CACHE_PUBLISHERS)
+    if settings.get("kv_type") in (None, "auto") and (
+        scaled or (facts.family in FP8_CACHE_FAMILIES and kind not in ("bf16", "fp16"))
+    ):
         cache = 1.0
     drafting = facts.mtp_layers > 0 and (not numbers or numbers >= DRAFTING_SINCE)
     batched = settings.get("max_num_batched_tokens") or DEFAULT_BATCHED_TOKENS
@@ -120,4 +116,5 @@ def _started(name: str, facts: ModelFacts, kind: str, settings: dict[str, Any], 
         batched_tokens=max(batched, settings.get("encoder_budget_tokens") or 0),
         prefix_caching=bool(settings.get("enable_prefix_caching")),
         draft_tokens=DRAFT_TOKENS if drafting else 0,
+        drafter=facts.drafter is not None and (not numbers or numbers >= DRAFTER_SINCE),
     )

@@ -8,13 +8,12 @@ without nested scales (4.5 bits: 7B-sized logs of vLLM), int8 experts, and fp8 b
 from __future__ import annotations
 
 import math
-import re
 from collections import Counter
 from collections.abc import Iterable
 from functools import lru_cache
 from typing import Literal, cast
 
-from envcheck.fit.checkpoints import SCHEMES, Scheme, quantized_parts, tensor_bytes
+from envcheck.fit.checkpoints import SCHEMES, Scheme, quantized_parts, tensor_bytes, wide_layers
 from envcheck.fit.gguf_placed import placed_bytes
 from envcheck.fit.gguf_types import BLOCKS, FILE_TYPES
 from envcheck.fit.memory_gguf_weights import GgufWeights
@@ -22,8 +21,9 @@ from envcheck.fit.tensors import Part, Tensor, tensors
 from envcheck.schema.facts import Record
 from envcheck.schema.model import ModelFacts, StoredTensor
 
-_BITS = {"bnb-4bit": 4.5, "experts_int8": 8.0}
-"""Bits of a weight where the engine itself quantizes: 4 and an f32 maximum for every 64, and whole bytes."""
+_BITS = {"bnb-4bit": 4.5, "bnb-4bit-nested": 4 + 8 / 64 + 32 / (64 * 256), "experts_int8": 8.0}
+"""Bits of a weight where the engine itself quantizes: 4 and an f32 maximum for every 64, and whole bytes. Files that
+were quantized before ("nested") hold those maxima in 8 bit, and vLLM widened them to f32 from 0.10 on."""
 _EXPERTS: frozenset[Part] = frozenset({"experts", "mlp"})
 _BPW = {"bf16": 16.0, "fp16": 16.0, "fp32": 32.0, "fp8": 8.0, "fp8-block": 8.0, "int8": 8.0, "bnb-int8": 8.0,
         "gptq-int8": 8.2, "awq": 4.16, "gptq-int4": 4.16, "int4": 4.5, "w4a16": 4.13, "bnb-4bit": 4.5, "nvfp4": 4.5,
@@ -114,29 +114,33 @@ Divided = Literal["all", "heads", "none"]
 """Over all GPUs of a group, over as many as there are key-value heads, or held in full by each."""
 
 
+_Likeness = tuple[Part, str, int, int, int, bool, Divided]
+
+
 class _Alike(Record):
     """Tensors of one shape and part that GPUs share alike."""
 
     tensor: Tensor
     count: int
     divided: Divided
+    wide: bool
+    """In 16 bit whatever the scheme."""
 
 
 @lru_cache(maxsize=2048)
-def _alike(facts: ModelFacts, pipeline_parallel: int) -> tuple[_Alike, ...]:
+def _alike(facts: ModelFacts, pipeline_parallel: int, wide: frozenset[int]) -> tuple[_Alike, ...]:
     """The first pipeline stage's tensors, equal ones counted."""
     first = math.ceil(facts.layer_count / pipeline_parallel)
-    counts: Counter[tuple[Part, str, int, int, int, Divided]] = Counter()
-    samples: dict[tuple[Part, str, int, int, int, Divided], Tensor] = {}
+    counts: Counter[_Likeness] = Counter()
+    samples: dict[_Likeness, Tensor] = {}
     for tensor in tensors(facts):
-        if pipeline_parallel > 1:
-            found = re.match(r"blk\.(\d+)\.", tensor.name)
-            if tensor.part == "lm_head" or (found and first <= int(found[1]) < facts.layer_count):
-                continue
-        key = (tensor.part, tensor.kind, tensor.rows, tensor.cols, tensor.copies, _divided(tensor))
+        if pipeline_parallel > 1 and (tensor.part == "lm_head" or first <= tensor.layer < facts.layer_count):
+            continue
+        kept = tensor.layer in wide if wide else False
+        key = (tensor.part, tensor.kind, tensor.rows, tensor.cols, tensor.copies, kept, _divided(tensor))
         counts[key] += 1
         samples[key] = tensor
-    return tuple(_Alike(tensor=samples[key], count=n, divided=key[-1]) for key, n in counts.items())
+    return tuple(_Alike(tensor=samples[key], count=n, wide=key[-2], divided=key[-1]) for key, n in counts.items())
 
 
 def _divided(tensor: Tensor) -> Divided:
@@ -158,11 +162,12 @@ def checkpoint_per_gpu(
     pipeline_parallel: int,
     drafting: bool = False,
     head: bool = True,
+    tower: bool = True,
 ) -> float | None:
     """Bytes on the first GPU of a vLLM group: sharded linear layers and vocabulary, norms and surplus heads in full.
 
     `drafting` loads the layers for multi-token prediction too; without `head` the output layer is left out (embedding
-    models). None for an unknown scheme.
+    models), without `tower` the image encoder (text only). None for an unknown scheme.
     """
     scheme = quant.lower()
     if not known_quant(scheme, gguf=False):
@@ -170,11 +175,12 @@ def checkpoint_per_gpu(
     heads = facts.attention.kv_heads if facts.attention else tensor_parallel
     copies = {"all": tensor_parallel, "heads": min(tensor_parallel, heads), "none": 1}
     total = 0.0
-    for alike in _alike(facts, pipeline_parallel):
-        part = alike.tensor.part
-        if (part == "mtp" and not drafting) or (part == "lm_head" and not head):
+    left_out = {part for part, loaded in (("mtp", drafting), ("lm_head", head), ("vision", tower)) if not loaded}
+    for alike in _alike(facts, pipeline_parallel, wide_layers(facts, scheme)):
+        if alike.tensor.part in left_out:
             continue
-        total += alike.count * _tensor_bytes(facts, alike.tensor, scheme) / copies[alike.divided]
+        size = alike.tensor.elements * 2.0 if alike.wide else _tensor_bytes(facts, alike.tensor, scheme)
+        total += alike.count * size / copies[alike.divided]
     return total
 
 

@@ -15,6 +15,7 @@ _PLAIN = {
     "bf16": "bf16", "bfloat16": "bf16", "fp16": "fp16", "float16": "fp16", "half": "fp16", "fp32": "fp32",
     "float32": "fp32",
 }  # fmt: skip
+_UNTAGGED = re.compile(r"v?0\.(?:0\.0|1)\.dev\d")
 _GUESS = {"gptq": "gptq-int4", "gptq_marlin": "gptq-int4", "modelopt": "fp8", "compressed-tensors": "fp8"}
 
 
@@ -56,6 +57,9 @@ def transformers_scheme(quantization: str | None) -> str:
 
 
 def release(version: str | None) -> tuple[int, ...]:
-    """Numbers of a release ("0.9.1.dev287+g89b", "transformers 4.41 (see page)"); empty when there are none."""
-    found = re.search(r"(\d+(?:\.\d+)+)", version or "")
+    """Numbers of a release ("0.9.1.dev287+g89b", "transformers 4.41 (see page)"); empty when there are none.
+
+    A build from a checkout without tags calls itself 0.1.dev1 whatever it holds, so it states no release.
+    """
+    found = None if _UNTAGGED.match(version or "") else re.search(r"(\d+(?:\.\d+)+)", version or "")
     return tuple(int(part) for part in found[1].split(".")) if found else ()

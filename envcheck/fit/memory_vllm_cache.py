@@ -26,6 +26,10 @@ HYBRID_MANAGER = (0, 9, 2)
 CONCURRENCY_TIMES_LENGTH = (0, 21)
 """First version that reports concurrency times context length."""
 
+ALIGNED_LATENT, ALIGNED_LATENT_UNTIL, LATENT_ALIGNMENT = (0, 7, 2), (0, 8), 256
+"""Releases that rounded a compressed entry of MLA up to this many bytes (`VLLM_CUDA_MEM_ALIGN_KV_CACHE`;
+https://github.com/vllm-project/vllm/pull/13109 shows 640 elements for 576)."""
+
 F32_STATE = frozenset({"qwen3_5", "qwen3_5_moe", "qwen3_5_text", "qwen3_5_moe_text", "nemotron_h", "kimi_linear"})
 """Architectures whose configuration asks for recurrent state in f32 (`mamba_ssm_dtype`); others use the model's."""
 
@@ -47,6 +51,8 @@ class Started(Record):
     prefix_caching: bool = False
     draft_tokens: int = 0
     """Tokens drafted ahead by the model's own multi-token prediction; 0: off."""
+    drafter: bool = False
+    """The published draft model is loaded beside it."""
 
 
 class Spec(Record):
@@ -81,6 +87,9 @@ def specs(facts: ModelFacts, started: Started) -> tuple[Spec, ...]:
     if started.draft_tokens and facts.mtp_layers:
         drafting = [spec for spec in found if spec.token_bytes and not spec.window][-1:]
         found += drafting * facts.mtp_layers
+    if started.drafter and facts.drafter:
+        # A drafter's layers look at every token, whatever window they were trained with.
+        found += [spec for spec in found if spec.token_bytes and not spec.window][:1] * facts.drafter.layers
     return tuple(found)
 
 
@@ -90,9 +99,11 @@ def _layer_specs(facts: ModelFacts, layer: Layer, started: Started) -> list[Spec
         found.append(Spec(token_bytes=0, state_bytes=_state_bytes(facts, layer.recurrent, started)))
     attention = layer.attention
     if isinstance(attention, LatentAttention):
-        width = attention.cached_elements
+        width = attention.cached_elements * started.cache_bytes
+        if ALIGNED_LATENT <= started.version < ALIGNED_LATENT_UNTIL:
+            width = -(-width // LATENT_ALIGNMENT) * LATENT_ALIGNMENT
         index = attention.index_dim * attention.index_heads > 0
-        found.append(Spec(token_bytes=round(width * started.cache_bytes)))
+        found.append(Spec(token_bytes=round(width)))
         if index:
             # Index keys are fp8 with one f32 scale per 128 elements (DeepSeek V3.2 indexer cache).
             found.append(Spec(token_bytes=attention.index_dim + 4))

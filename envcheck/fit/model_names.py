@@ -25,12 +25,14 @@ _QUANT = re.compile(
     r")(?![a-z0-9])",
     re.IGNORECASE,
 )
+_WIDENED = re.compile(r"(?i)(?:un|de)quanti[sz]ed")
+"""A file widened back to 16 bit, whatever quantization its name goes on to mention."""
 _PACKAGING = frozenset(
     """
     instruct chat it hf base pt sft dpo orpo rlhf kto simpo meta model models main snapshots latest preview the
     gguf quantized quantised quantization compressed tensors safetensors bf16 fp16 f16 marlin static dynamic kv
     g128 group128 sym merged merge lora qlora finetune finetuned ft tuned v1 uncensored abliterated heretic
-    imatrix i1 ud unsloth local hub final
+    imatrix i1 ud unsloth local hub final qat unquantized dequantized
     """.split()  # noqa: SIM905
 )
 _TOKEN = re.compile(
@@ -90,6 +92,8 @@ def last_parts(name: str) -> str:
 def quantization_in(name: str) -> str | None:
     """The quantization a name states, in one spelling; a GGUF type keeps llama.cpp's ("Q4_K_M")."""
     found = None
+    if _WIDENED.search(name):
+        return None
     for match in _QUANT.finditer(name):
         kind = match.lastgroup
         if kind == "gguffile":

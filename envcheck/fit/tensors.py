@@ -44,6 +44,11 @@ class Tensor(Record):
         """Parameters in this tensor."""
         return self.rows * self.cols * self.copies
 
+    @property
+    def layer(self) -> int:
+        """Its layer, counted from 0; -1 outside the stack."""
+        return int(self.name[4 : self.name.index(".", 4)]) if self.name.startswith("blk.") else -1
+
 
 _Shape = tuple[str, int, int, Part, Kind, int]
 

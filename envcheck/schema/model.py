@@ -195,6 +195,15 @@ class Layer(Record):
         return self.attention is not None and not self.shares_kv and not self.cross
 
 
+class Drafter(Record):
+    """A small model published to draft tokens for this one; it uses this one's embedding and head."""
+
+    name: str
+    layers: int
+    """Each caches keys and values as wide as those of the model's own full attention."""
+    parameters: int
+
+
 class ModelFacts(Record):
     """The architecture of one model.
 
@@ -260,6 +269,7 @@ class ModelFacts(Record):
     """Layers that predict further tokens (multi-token prediction), kept beside the stack."""
     mtp_vocabulary: bool = False
     """Each of them carries its own copy of the embedding and the head (DeepSeek V3)."""
+    drafter: Drafter | None = None
     cross_attention: Attention | None = None
     """Every decoder layer also attends to an encoder with these heads (Whisper, T5)."""
     encoder_tokens: int = 0
