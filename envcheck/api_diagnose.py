@@ -8,6 +8,7 @@ from envcheck.importers import import_paste
 from envcheck.judge.diagnose import findings
 from envcheck.judge.rule import Case
 from envcheck.schema.facts import Record, value_of
+from envcheck.schema.need import ModelNeed
 from envcheck.schema.paste import Paste
 from envcheck.schema.snapshot import Snapshot
 from envcheck.schema.verdict import Finding, Intent
@@ -27,8 +28,17 @@ def diagnose(dump: str, intent: Intent | None = None, error: tuple[str, ...] = (
     paste = Paste(text)
     imported = import_paste(paste)
     wanted = completed(intent or Intent(), imported.options, imported.understood, imported.snapshot)
-    case = Case(imported.snapshot, wanted, paste)
+    case = Case(imported.snapshot, wanted, paste, _need(wanted, imported.snapshot))
     return Diagnosis(findings=findings(case), understood=imported.understood, snapshot=imported.snapshot)
+
+
+def _need(intent: Intent, snapshot: Snapshot) -> ModelNeed | None:
+    """What the named model takes; the catalog is opened only where a model is named."""
+    if not intent.model:
+        return None
+    from envcheck.fit.need import need_of
+
+    return need_of(intent, value_of(snapshot.python.package(intent.backend)) if intent.backend else None)
 
 
 def intent_of(value: Any) -> Intent:

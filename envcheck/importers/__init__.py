@@ -28,9 +28,15 @@ def import_paste(paste: Paste) -> Imported:
     draft = Draft()
     importers = _importers()
     # Whole reports speak before passing mentions: the first statement of a fact is the one that counts.
-    ordered = sorted(importers, key=lambda i: _ORDER.index(i.name) if i.name in _ORDER else len(_ORDER))
+    ordered = sorted(importers, key=lambda importer: _rank(importer.name))
     understood = tuple(importer.name for importer in ordered if importer.read(paste, draft))
     return Imported(snapshot=draft.build(), understood=understood, options=draft.options)
+
+
+def _rank(name: str) -> int:
+    if name in _LAST:
+        return len(_ORDER) + 1 + _LAST.index(name)
+    return _ORDER.index(name) if name in _ORDER else len(_ORDER)
 
 
 @cache
@@ -52,3 +58,5 @@ _ORDER = (
     "bitsandbytes",
     "package_lists",
 )
+_LAST = ("pci_devices", "named_gpus")
+"""What lists a card without asking its driver, or only mentions it, counts where nothing else does."""

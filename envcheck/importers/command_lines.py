@@ -37,9 +37,12 @@ _SHORT = {
     "c": "ctx-size",
     "tp-size": "tensor-parallel-size",
     "q": "quantization",
+    "max-seq-len": "max-model-len",
 }
 _LONG = re.compile(r"--([a-z][a-z0-9-]{1,40})(?:[= ]\s?[\"']?([^\s\"'`\\-][^\s\"'`\\]{0,120}))?")
 _ARGUMENT = re.compile(r"\b([a-z][a-z0-9_]{3,40})=('[^']{0,160}'|\"[^\"]{0,160}\"|[\w./-]{1,80})")
+_ENTRY = re.compile(r"'([a-z][a-z0-9_]{3,40})': ('[^']{0,160}'|[\w./-]{1,80})")
+_ENGINE = re.compile(r"LLM engine \(v?(\d{1,3}\.\d{1,3}[\w.+]{0,40})\)")
 _OLLAMA = re.compile(r"ollama run (?:--\S{1,40} ){0,3}([a-z0-9][\w./:-]{1,100})", re.IGNORECASE)
 _LAUNCHERS = (
     "vllm serve",
@@ -66,14 +69,24 @@ def read(paste: Paste, draft: Draft) -> bool:
     for _, match in paste.matching("ollama run", _OLLAMA.pattern):
         draft.option("model", match.group(1))
         found = True
-    for literal in ("namespace(", "serverargs(", "server_args=", "engine args", "llm engine ("):
+    return _echoed(paste, draft) or found
+
+
+def _echoed(paste: Paste, draft: Draft) -> bool:
+    """The options as an engine prints them when it starts, and the version that it prints beside them."""
+    found = False
+    for literal in ("namespace(", "serverargs(", "server_args=", "engine args", "llm engine ", "non-default args"):
         for line in paste.having(literal):
-            for name, value in _ARGUMENT.findall(line.text)[:120]:
+            pattern = _ENTRY if literal == "non-default args" else _ARGUMENT
+            for name, value in pattern.findall(line.text)[:120]:
                 name = name.replace("_", "-")
                 name = _SHORT.get(name, name)
                 if name in _NAMES and value not in ("None", "False"):
-                    draft.option(name, value.strip("'\""))
+                    draft.option(name, value.strip("'\"").removeprefix("torch."))
                     found = True
+    for line, match in paste.matching("llm engine (", _ENGINE.pattern):
+        draft.package("vllm", match.group(1), line)
+        found = True
     return found
 
 

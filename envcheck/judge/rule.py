@@ -19,6 +19,7 @@ from envcheck.judge.stack import Torch, torch_of
 from envcheck.judge.versions import Version, version
 from envcheck.schema.cause import CauseFile, Sign
 from envcheck.schema.facts import Absent, Known, Unknown, value_of
+from envcheck.schema.need import ModelNeed
 from envcheck.schema.paste import Line, Paste, compiled
 from envcheck.schema.snapshot import Snapshot
 from envcheck.schema.verdict import Finding, Intent, Link, Quote, Remedy
@@ -37,10 +38,18 @@ MAX_EVIDENCE = 6
 class Case:
     """One thing to judge: readings, intent, and the paste they came from (empty for a machine)."""
 
-    def __init__(self, snapshot: Snapshot, intent: Intent | None = None, paste: Paste | None = None) -> None:
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        intent: Intent | None = None,
+        paste: Paste | None = None,
+        need: ModelNeed | None = None,
+    ) -> None:
         self.snapshot = snapshot
         self.intent = intent or Intent()
         self.paste = paste or Paste("")
+        self.need = need
+        """What the model takes, where somebody worked it out; None where it is not known."""
 
     @cached_property
     def devices(self) -> tuple[Device, ...]:
@@ -181,5 +190,17 @@ def said(case: Case, sign: Sign) -> Iterator[Line]:
         if sign.matches and not compiled(sign.matches).search(line.text):
             continue
         lower = line.text.lower()
-        if not any(word in lower for word in sign.unless):
+        if not any(word in lower for word in sign.unless) and not probing(case, lower):
             yield line
+
+
+def probing(case: Case, lower: str) -> bool:
+    """Whether a line is vLLM trying one platform after the other, which fails for all that the machine is not.
+
+    `vllm/platforms/__init__.py`: with debug logging every attempt is told. The one for CUDA says something only where
+    no platform was found in the end.
+    """
+    if "platform is not available because" not in lower and "happens when checking" not in lower:
+        return False
+    found = [line.text.lower() for line in case.paste.having("automatically detected platform")]
+    return "cuda" not in lower or any("platform cpu" not in text for text in found)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from envcheck.schema.facts import Record
-from envcheck.schema.requirement import Release
+from envcheck.schema.requirement import Release, Sourced
 from envcheck.schema.verdict import Confidence, Remedy, Severity
 
 
@@ -42,3 +42,17 @@ class PastReleases(Record):
     """`older_releases.toml`, newest first within each backend."""
 
     release: tuple[PastRelease, ...]
+
+
+class Image(Sourced):
+    """The CUDA level of a range of tags of one container image."""
+
+    name: str
+    versions: str
+    cuda: str
+
+
+class Images(Record):
+    """`images.toml`."""
+
+    image: tuple[Image, ...]

@@ -28,6 +28,22 @@ def judge(case: Case) -> Iterator[Finding]:
         )
     yield from _inside(case)
     yield from _ollama(case)
+    yield from _lost(case)
+
+
+def _lost(case: Case) -> Iterator[Finding]:
+    """A container that had its GPU and lost it while it ran: the host changed the rules of its devices.
+
+    https://docs.nvidia.com/datacenter/cloud-native/container-toolkit/latest/troubleshooting.html (NVML: Unknown Error)
+    """
+    contained = "listening on [::]" in case.paste or case.variable("NVIDIA_VISIBLE_DEVICES") is not None
+    had = [line for line in case.paste.having("inference compute") if "library=cuda" in line.text.lower()]
+    for literal in ("failed to get device context", "failed to initialize cuda", "unable to locate gpu dependency"):
+        gone = [line for line in case.paste.having(literal) if had and line.number > had[0].number]
+        if gone and contained:
+            says = "Ollama found the GPU when it started in its container, and lost it later."
+            yield finding(CAUSE, "warning", says, quoted(had[0]), quoted(gone[0]), confidence="likely")
+            return
 
 
 def _inside(case: Case) -> Iterator[Finding]:

@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from envcheck.judge import tables
-from envcheck.judge.rule import Case, Rule, spoken
+from envcheck.judge.rule import Case, Rule, quoted, spoken
 from envcheck.judge.rules._common import finding, quotes, windows
+from envcheck.judge.rules._images import images
 from envcheck.judge.rules._matrix import ollama_driver
 from envcheck.judge.versions import dotted, version
 from envcheck.schema.facts import text_of, value_of
@@ -27,7 +28,66 @@ def judge(case: Case) -> Iterator[Finding]:
     yield from spoken(case, CAUSE)
     if case.torch.cuda and case.torch.accelerator == "cuda":
         yield from _runtime(case, dotted(case.torch.cuda[:2]))
+    yield from _image(case)
+    yield from _toolkit(case)
     yield from _ollama(case)
+
+
+def _image(case: Case) -> Iterator[Finding]:
+    """An image brings its CUDA runtime, never its driver; a compatibility library in it helps data-center GPUs only.
+
+    https://docs.nvidia.com/deploy/cuda-compatibility/forward-compatibility.html
+    """
+    nvidia = case.snapshot.nvidia
+    driver, level = value_of(nvidia.driver), value_of(nvidia.cuda_driver)
+    fact = nvidia.driver if driver else nvidia.cuda_driver
+    consumer = any("geforce" in d.name.lower() or " gtx" in d.name.lower() for d in case.nvidia)
+    for image in images(case):
+        served = tables.serving(image.cuda, driver=driver, cuda_driver=None if driver else level, windows=windows(case))
+        if served.runs is False or (served.in_full is False and consumer):
+            says = f"The image {image.name} is built on CUDA {image.cuda}; the driver is {text_of(fact)}."
+            blocks = served.runs is False and consumer
+            yield finding(
+                CAUSE, "blocker" if blocks else "warning", says, quoted(image.line), case.quote("driver", fact)
+            )
+            return
+
+
+def _toolkit(case: Case) -> Iterator[Finding]:
+    """What is compiled here carries the runtime of this toolkit, which the driver must serve like any other."""
+    nvcc = value_of(case.snapshot.toolchain.nvcc)
+    built = [line for word in _BUILDS for line in case.paste.having(word)]
+    if not nvcc or not (built or case.backend == "llama.cpp"):
+        return
+    nvidia = case.snapshot.nvidia
+    driver, level = value_of(nvidia.driver), value_of(nvidia.cuda_driver)
+    served = tables.serving(nvcc, driver=driver, cuda_driver=None if driver else level, windows=windows(case))
+    fact = nvidia.driver if driver else nvidia.cuda_driver
+    if served.runs is not False and served.in_full is not False:
+        return
+    says = f"Code is compiled with CUDA {nvcc}; the driver is {text_of(fact)} and serves it "
+    says += "not at all." if served.runs is False else "only in part: its PTX is refused."
+    evidence = quotes(case.quote("toolkit", case.snapshot.toolchain.nvcc), case.quote("driver", fact))
+    if served.runs is False:
+        yield finding(CAUSE, "blocker", says, *evidence, confidence="likely")
+    else:
+        yield finding(CAUSE, "warning", says, *evidence, confidence="possible")
+
+
+_BUILDS = (
+    "-dggml_cuda",
+    "-dllama_cublas",
+    "llama_cublas=",
+    "ggml_cuda=",
+    "cmake_args",
+    "setup.py install",
+    "setup.py build",
+    "pip install -e",
+    "pip install .",
+    "--no-build-isolation",
+    "building wheel for",
+)
+"""What people type, and pip says, when something is compiled on the spot."""
 
 
 def _runtime(case: Case, runtime: str) -> Iterator[Finding]:

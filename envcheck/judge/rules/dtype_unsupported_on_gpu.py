@@ -64,9 +64,10 @@ def _bf16(case: Case, name: str, capability: str, fact: TextFact) -> Iterator[Fi
     falls_back = at_least(case.package("vllm"), (0, 9)) or at_least(case.package("sglang"), (0, 2))
     if not explicit and (not is_bf16(case) or falls_back):
         return
+    told = case.package("vllm") or case.package("sglang")
     yield finding(
         CAUSE,
-        "blocker",
+        "blocker" if explicit or told else "warning",
         f"The model is BF16 and {name} ({capability}) has no BF16: it needs compute capability 8.0.",
         case.quote("GPU", fact),
         confidence="certain" if explicit else "likely",

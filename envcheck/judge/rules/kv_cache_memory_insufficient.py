@@ -7,14 +7,14 @@ from collections.abc import Iterator
 
 from envcheck.judge.rule import Case, Rule, quoted, spoken
 from envcheck.judge.rules._common import finding
-from envcheck.judge.rules._sizes import memory_share
+from envcheck.judge.rules._sizes import smallest_mib, taken_share, used_gpus, weights_mib
 from envcheck.schema.verdict import Finding
 
 CAUSE = "kv_cache_memory_insufficient"
 
 
 def judge(case: Case) -> Iterator[Finding]:
-    """Signs, then weights that leave little; what a cache needs exactly is worked out by `fit`."""
+    """Signs, then what vLLM counted itself, then the room that the weights leave for one request of full length."""
     yield from spoken(case, CAUSE)
     yield from _measured(case)
     yield from _little_left(case)
@@ -45,27 +45,29 @@ _BLOCK_TOKENS = 16
 
 
 def _little_left(case: Case) -> Iterator[Finding]:
-    """The weights fit and leave so little that the cache for a long context hardly does."""
-    share = memory_share(case)
-    context = case.option("max_model_len") or case.option("context_length") or ""
-    short = context.isdigit() and int(context) <= _SHORT
-    # Without a length of one's own the engine reserves for the whole context that the model states.
-    long = not context and case.backend == "vllm" and bool(_LONG_CONTEXT.search(case.model))
-    if share is not None and (_LITTLE_FOR_LONG if long else _LITTLE) < share <= 1 and not short:
-        says = f"The weights take about {share:.0%} of the GPU memory used, which leaves little for the KV cache."
-        devices = case.nvidia or case.amd
-        yield finding(CAUSE, "warning", says, case.quote("GPU", devices[0].fact), confidence="possible")
+    """vLLM keeps a request of full length in the cache at least once, else it does not start."""
+    need, memory, weights = case.need, smallest_mib(case), weights_mib(case)
+    if case.backend != "vllm" or need is None or memory is None or weights is None or weights > memory:
+        return
+    share = taken_share(case)
+    room = memory * share - weights - need.work_mib
+    device = used_gpus(case)[0]
+    if room <= 0:
+        says = (
+            f"The weights take {weights / 1024:.1f} GiB of the {memory * share / 1024:.1f} GiB that vLLM may use on "
+            f"{device.name}: with its work space nothing is left for the KV cache."
+        )
+        yield finding(CAUSE, "blocker", says, case.quote("GPU", device.fact))
+    elif need.request_mib is not None and need.request_mib > room:
+        says = (
+            f"One request of {need.context} tokens takes {need.request_mib / 1024:.1f} GiB of KV cache; beside the "
+            f"weights {room / 1024:.1f} GiB are left on {device.name}."
+        )
+        certain = need.context_stated and need.request_mib > room * _CLEARLY
+        yield finding(CAUSE, "blocker" if certain else "warning", says, case.quote("GPU", device.fact))
 
 
-_LITTLE = 0.8
-_SHORT = 4096
-_LITTLE_FOR_LONG = 0.6
-# Families whose config.json states 128 Ki tokens or more: model cards on https://huggingface.co
-_LONG_CONTEXT = re.compile(
-    r"llama-?3\.[123]|128k|mistral-nemo|phi-?3\.5|phi-?4-mini|gemma-?3|qwen3-.*(?:2507|coder|next)|deepseek-(?:v3|r1)"
-    r"|glm-?4|command-r|llama-?4|gpt-oss|devstral|mistral-small-3",
-    re.IGNORECASE,
-)
-
+_CLEARLY = 1.15
+"""How far the need must lie above the room before it blocks: activations and graphs are estimates."""
 
 RULE = Rule(cause=CAUSE, link="model", judge=judge, explains=("gpu_memory_insufficient", "host_resources_insufficient"))
