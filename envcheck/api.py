@@ -40,6 +40,32 @@ def warm_up() -> None:
     rows.matrix_of(evaluate.MACHINE)
 
 
+def rehearse() -> None:
+    """Judge a machine that has a GPU and torch, for what it loads: the rules and tables that the real one will need.
+
+    Worth its 30 ms only while a driver is being asked, which takes longer and shows that there is a GPU to judge.
+    """
+    from envcheck.schema.facts import Known
+    from envcheck.schema.snapshot import Gpu, Nvidia, Package, Python
+
+    gpu = Gpu(
+        index=0,
+        vendor="nvidia",
+        name=Known(value="NVIDIA L4", source=""),
+        kind="discrete",
+        memory_total_mib=Known(value=23034, source=""),
+        compute_capability=Known(value="8.9", source=""),
+    )
+    nvidia = Nvidia(
+        driver=Known(value="580.95.05", source=""),
+        cuda_driver=Known(value="13.0", source=""),
+        state=Known(value="ready", source=""),
+        gpus=Known(value=(gpu,), source=""),
+    )
+    packages: tuple[Package, ...] = (Package(name="torch", version="2.13.0"),)
+    judge(Snapshot(nvidia=nvidia, python=Python(packages=Known(value=packages, source=""))))
+
+
 def this_machine(host: Host | None = None) -> Snapshot:
     """Look at this machine (files, programs and, at level 2 and above, the target interpreter)."""
     from envcheck.host import Host as RealHost

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -33,12 +33,9 @@ def probes() -> dict[str, Probe]:
     return load_all("envcheck.probes", "PROBE")
 
 
-def nothing() -> None:
-    """The default of what is done meanwhile."""
-
-
-def collect(host: Host, meanwhile: Callable[[], None] = nothing) -> tuple[EvidenceFile, tuple[Timing, ...]]:
-    """Evidence of every section. Probes that wait for programs run beside the others, and beside `meanwhile`."""
+def collect(host: Host, meanwhile: Sequence[Callable[[], None]] = ()) -> tuple[EvidenceFile, tuple[Timing, ...]]:
+    """Evidence of every section. Probes that wait for programs run beside the others, and beside `meanwhile`: the
+    first of it is always done, the rest only while the slowest probe has not answered."""
     evidence: dict[str, Evidence] = {}
     timings: dict[str, float] = {}
 
@@ -65,7 +62,9 @@ def collect(host: Host, meanwhile: Callable[[], None] = nothing) -> tuple[Eviden
     for section, probe in found.items():
         if section not in waiting:
             one(section, probe)
-    meanwhile()
+    for place, task in enumerate(meanwhile):
+        if place == 0 or waiting[SLOWEST].is_alive():
+            task()
     # Levels 2 and 3 import torch in a child, which has its own, longer limit.
     deadline = time.monotonic() + (host.limit_s if host.level < 2 else 240.0) + SLACK_S
     for section, thread in waiting.items():

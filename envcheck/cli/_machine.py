@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -64,10 +64,10 @@ def snapshot_of(
     level: int,
     limit_s: float,
     no_ports: bool,
-    meanwhile: Callable[[], None] | None = None,
+    meanwhile: Sequence[Callable[[], None]] = (),
 ) -> Snapshot:
     """The machine that the options mean; `meanwhile` is done while programs of this machine are slow to answer."""
-    from envcheck.look import collect, nothing, parse
+    from envcheck.look import collect, parse
     from envcheck.machine_files import read_assumption, read_snapshot
 
     if from_file and assume_file:
@@ -76,4 +76,4 @@ def snapshot_of(
         return read_snapshot(from_file)
     if assume_file:
         return read_assumption(assume_file)
-    return parse(collect(host_of(target_python, level, limit_s, no_ports), meanwhile or nothing)[0])
+    return parse(collect(host_of(target_python, level, limit_s, no_ports), meanwhile)[0])

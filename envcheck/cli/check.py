@@ -58,7 +58,7 @@ def COMMAND(  # noqa: N802
     from envcheck import api
     from envcheck.formats import render
 
-    snapshot = snapshot_of(from_file, assume_file, target_python, level, limit_s, no_ports, api.warm_up)
+    snapshot = snapshot_of(from_file, assume_file, target_python, level, limit_s, no_ports, (api.warm_up, api.rehearse))
     wanted = [*models, *sizes]
     if not wanted and (quant or context or concurrency):
         raise click.UsageError("--quant, --context and --concurrency need a model: name one with --model or --size.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from typing import TYPE_CHECKING
 
 import click
@@ -18,16 +18,22 @@ HARMLESS = frozenset({"foreign", "no_record"})
 
 _MENDED_BY_REINSTALL = frozenset({"missing", "truncated", "changed", "broken_metadata"})
 
+_UNCOUNTED = frozenset({"no_record", "broken_metadata", "duplicate"})
+
 _SAYS = {
-    "missing": "files are missing",
-    "truncated": "files are shorter than recorded",
-    "changed": "files have another content than recorded",
-    "foreign": "files belong to no package",
-    "no_record": "has no RECORD, so its files cannot be compared",
-    "broken_metadata": "has broken metadata",
-    "duplicate": "is installed more than once",
-    "built_for_numpy_1": "modules were built for NumPy 1 and stop under the installed NumPy 2",
+    "missing": ("file is missing", "files are missing"),
+    "truncated": ("file is shorter than recorded", "files are shorter than recorded"),
+    "changed": ("file has another content than recorded", "files have another content than recorded"),
+    "foreign": ("file belongs to no package", "files belong to no package"),
+    "no_record": ("has no RECORD, so its files cannot be compared",) * 2,
+    "broken_metadata": ("has broken metadata",) * 2,
+    "duplicate": ("is installed in more than one version",) * 2,
+    "built_for_numpy_1": (
+        "module was built for NumPy 1 and stops under the installed NumPy 2",
+        "modules were built for NumPy 1 and stop under the installed NumPy 2",
+    ),
 }
+"""What is said of one, and of several."""
 
 
 @click.command("verify")
@@ -58,12 +64,38 @@ def _lines(outcome: Inspection, damaged: set[str], hashes: bool) -> Iterator[str
     """One line a finding with its first path, the remedy, then the sum."""
     for each in outcome.damage:
         mark = "note" if each.kind in HARMLESS else "damaged"
-        count = f"{each.count} " if each.kind not in ("no_record", "broken_metadata", "duplicate") else ""
-        example = f" ({each.example}{', …' if each.count > 1 else ''})" if each.example else ""
-        yield f"{mark:8} {each.package or 'site-packages'}: {count}{_SAYS[each.kind]}{example}"
+        one, more = _SAYS[each.kind]
+        says = one if each.count == 1 else more
+        count = f"{each.count} " if each.kind not in _UNCOUNTED else ""
+        and_more = ", …" if each.count > 1 and each.kind != "duplicate" else ""
+        example = f" ({each.example}{and_more})" if each.example else ""
+        yield f"{mark:8} {each.package or 'site-packages'}: {count}{says}{example}"
     looked = "existence, size and hash" if hashes else "existence and size"
-    yield f"{outcome.packages} packages, {outcome.files} files compared by {looked}: {len(damaged) or 'none'} damaged."
-    again = sorted({e.package for e in outcome.damage if e.kind in _MENDED_BY_REINSTALL and e.package})
+    yield (
+        f"{_counted(outcome.packages, 'package')}, {_counted(outcome.files, 'file')} compared by {looked}: "
+        f"{len(damaged) or 'none'} damaged."
+    )
+    yield from _remedies(outcome)
+
+
+def _counted(number: int, noun: str) -> str:
+    """ "1 file", "2 files"."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _remedies(outcome: Inspection) -> Iterator[str]:
+    """Commands that mend it: reinstall what is not whole; take away what is there twice, then install it once."""
+    from envcheck.judge.damaged import arguments
+
+    def pinned(kinds: Container[str]) -> list[str]:
+        names = sorted({e.package for e in outcome.damage if e.kind in kinds and e.package in outcome.versions})
+        return [f"{name}=={outcome.versions[name]}" for name in names]
+
+    twice = pinned(("duplicate",))
+    again = [pin for pin in pinned(_MENDED_BY_REINSTALL) if pin not in twice]
+    if twice:
+        names = " ".join(pin.partition("==")[0] for pin in twice)
+        yield f"To leave one version: python -m pip uninstall -y {names}   (once for each version)"
+        yield f"               then: python -m pip install --no-deps {arguments(twice)}"
     if again:
-        pinned = " ".join(f"{name}=={outcome.versions[name]}" for name in again if name in outcome.versions)
-        yield f"To repair: python -m pip install --force-reinstall --no-deps {pinned}"
+        yield f"To repair: python -m pip install --force-reinstall --no-deps {arguments(again)}"

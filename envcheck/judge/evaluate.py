@@ -11,6 +11,7 @@ import msgspec
 
 from envcheck.judge import rows, versions
 from envcheck.judge.causes import cause_verdicts
+from envcheck.judge.damaged import damage_verdicts
 from envcheck.judge.operators import AnyFact
 from envcheck.judge.policy import Policy, project_verdicts, release_conflicts, unused_waivers, waive
 from envcheck.judge.readiness import blocking, state_of
@@ -49,7 +50,7 @@ def evaluate(
     states: dict[str, BackendState] = {}
     for matrix in matrices:
         scene = scene_of(matrix, snapshot, intent)
-        found = [*judge_rows(matrix.requirement, scene, machine), *variable_verdicts(scene)]
+        found = [*judge_rows(matrix.requirement, scene, machine), *damage_verdicts(scene), *variable_verdicts(scene)]
         if not isinstance(scene.installed, Known):
             found += release_conflicts(project, matrix.backend, scene.release)
         own = waive(found, project, day)

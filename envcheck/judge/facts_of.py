@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from envcheck.judge import tables
+from envcheck.judge.damaged import arguments, pins
 from envcheck.judge.joined_facts import (
     backend_version,
     dtype_floor,
@@ -150,11 +151,8 @@ def _environment(scene: Scene) -> AnyFact:
     return scene.snapshot.python.environment
 
 
-_PLAIN = str.maketrans("", "", "=.-_+!")
-
-
 def _damaged(kind: DamageKind) -> Reader:
-    """Packages with this kind of damage, "name (example)"; lost files are known only where RECORD was compared."""
+    """Packages with this kind of damage, "name (example)"."""
 
     def of(scene: Scene) -> AnyFact:
         damage = scene.snapshot.python.damage
@@ -168,19 +166,18 @@ def _damaged(kind: DamageKind) -> Reader:
     return of
 
 
-def _sound_pins(kind: DamageKind) -> Reader:
-    """Packages with this kind of damage as NAME==VERSION, for commands: only what a shell takes as plain words."""
+def _sound_pins(kind: DamageKind, versions: bool = True) -> Reader:
+    """Packages with this kind of damage as NAME==VERSION (or NAME), for commands."""
 
     def of(scene: Scene) -> AnyFact:
         damage = scene.snapshot.python.damage
         if not isinstance(damage, Known):
             return damage
         names = {each.package for each in damage.value if each.kind == kind}
-        pins = [f"{p.name}=={p.version}" for p in value_of(scene.snapshot.python.packages) or () if p.name in names]
-        plain = [pin for pin in pins if pin.translate(_PLAIN).isalnum() and pin.isascii()]
-        return (
-            Known(value=" ".join(plain[:MOST_NAMED]), source=damage.source) if plain else Absent(source=damage.source)
-        )
+        packages = scene.snapshot.python.packages
+        plain = pins(names, packages.value if isinstance(packages, Known) else ())[:MOST_NAMED]
+        said = arguments(plain) if versions else " ".join(pin.partition("==")[0] for pin in plain)
+        return Known(value=said, source=damage.source) if said else Absent(source=damage.source)
 
     return of
 
@@ -269,6 +266,8 @@ VOCABULARY: dict[str, Path] = {
     "containers.docker_client": Path("version", _field("containers", "docker_client")),
     "containers.nvidia_container_toolkit": Path("version", _field("containers", "nvidia_container_toolkit")),
     "python.duplicates": Path("text", _damaged("duplicate")),
+    "python.duplicates_pins": Path("text", _sound_pins("duplicate")),
+    "python.duplicates_names": Path("text", _sound_pins("duplicate", versions=False)),
     "python.lost_files": Path("text", _damaged("missing")),
     "python.lost_files_pins": Path("text", _sound_pins("missing")),
     "python.cut_files": Path("text", _damaged("truncated")),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, get_args
 
+from envcheck.probes import _presence
 from envcheck.probes._values import table, tables, text, whole
 from envcheck.schema.facts import Known
 from envcheck.schema.snapshot import Damage, DamageKind
@@ -15,11 +16,12 @@ def parse_damage(listed: list[dict[str, Any]], seen: dict[str, Any]) -> Known[tu
     """Deep findings (level 2) replace the shallow ones, which see only names and a few packages' metadata."""
     if isinstance(seen.get("record"), list):
         return Known(value=tuple(_stated(seen["record"])), source="RECORD against the disk")
-    damage = _metadata(listed) + _duplicates(listed)
+    gone, how = _presence.parse(seen.get("presence"))
+    damage = gone + _metadata(listed) + _duplicates(listed)
     left = whole(seen.get("leftovers"))
     if left is not None and 0 < left < 100000:
         damage.append(Damage(package="", kind="foreign", count=left, example="~… (left by an interrupted pip)"))
-    return Known(value=tuple(damage), source="names in site-packages")
+    return Known(value=tuple(damage), source="names in site-packages" + (f", {how}" if how else ""))
 
 
 def _metadata(listed: list[dict[str, Any]]) -> list[Damage]:

@@ -10,9 +10,11 @@ device (identity and memory first, then slower or rarer figures), then {"links":
 
 from __future__ import annotations
 
-import json
 import sys
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 LINK_DEVICES = 16
 """Pairs grow with the square of the devices; a matrix beyond 16 is not printed."""
@@ -29,7 +31,25 @@ _COMPUTE_MODES = {0: "default", 1: "exclusive_thread", 2: "prohibited", 3: "excl
 
 def say(line: dict[str, Any]) -> None:
     """Print one line and make sure that it is out before the next question."""
-    print(json.dumps(line), flush=True)  # noqa: T201  the answer of this program
+    print(encoded(line), flush=True)  # noqa: T201  the answer of this program
+
+
+def encoded(value: Any) -> str:
+    """JSON of what NVML answers. The `json` module costs a fifth of this program's start, and everyone waits for it."""
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{encoded(str(key))}:{encoded(each)}" for key, each in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ",".join(map(encoded, value)) + "]"
+    if isinstance(value, str):
+        return '"' + "".join(c if " " <= c <= "~" and c not in '"\\' else escaped(c) for c in value) + '"'
+    known = {None: "null", True: "true", False: "false"}
+    return known[value] if value is None or isinstance(value, bool) else repr(value)
+
+
+def escaped(character: str) -> str:
+    """A character in JSON's notation of UTF-16 units."""
+    units = character.encode("utf-16-be", "surrogatepass").hex()
+    return "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))
 
 
 def ask(nvml: Any, name: str, *arguments: Any) -> Any:
@@ -45,9 +65,33 @@ def words(value: Any) -> str | None:
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
 
 
+def start_lean() -> None:
+    """Put light stand-ins where the binding imports modules that it hardly uses.
+
+    Importing `ctypes.util` and `string` for real costs more than starting Python and loading the binding's own
+    functions. Whatever else somebody asks of a stand-in comes from the real module.
+    """
+    stand_in("ctypes.util", find_library=lambda name: real("ctypes.util", "find_library")(name))
+    stand_in("string", capwords=lambda words, sep: sep.join(word.capitalize() for word in words.split(sep)))
+
+
+def stand_in(module: str, **have: Any) -> None:
+    """A module that has `have`, and takes everything else from the one whose name it bears."""
+    light = type(sys)(module)
+    light.__dict__.update(have, __getattr__=lambda name: real(module, name))
+    sys.modules[module] = light
+
+
+def real(module: str, name: str) -> Any:
+    """What the module itself calls `name`."""
+    sys.modules.pop(module, None)
+    return getattr(__import__(module, fromlist=[name]), name)
+
+
 def main() -> int:
     """Ask and print; the exit code says only whether the binding itself could be used."""
     sys.path[:0] = sys.argv[1:2]
+    start_lean()
     try:
         import pynvml as nvml
     except Exception as error:  # noqa: BLE001  a broken binding may raise anything, and this line is its report
@@ -186,7 +230,8 @@ def links(nvml: Any, handles: list[tuple[int, Any]]) -> dict[str, str]:
     """How each pair of devices is joined: count of NVLinks, else the PCIe path, and where peer access is refused."""
     found = {}
     named = handles[:LINK_DEVICES]
-    joined = {index: nvlinks(nvml, handle, named) for index, handle in named} if len(named) > 1 else {}
+    places = addresses(nvml, named) if len(named) > 1 else {}
+    joined = {index: nvlinks(nvml, handle, places) for index, handle in named} if len(named) > 1 else {}
     for place, (first, one) in enumerate(named):
         for second, other in named[place + 1 :]:
             count = joined[first].get(second, 0)
@@ -200,16 +245,18 @@ def links(nvml: Any, handles: list[tuple[int, Any]]) -> dict[str, str]:
     return found
 
 
-def nvlinks(nvml: Any, handle: Any, others: list[tuple[int, Any]]) -> dict[int, int]:
-    """Index of a peer to the number of active NVLinks to it; links to a switch count for every peer.
-
-    Peers are told apart by bus address inside this process; the address is not printed.
-    """
-    addresses: dict[str, int] = {}
-    for index, other in others:
-        pci = ask(nvml, "nvmlDeviceGetPciInfo", other)
+def addresses(nvml: Any, handles: list[tuple[int, Any]]) -> dict[str, int]:
+    """Bus address to index: how peers are told apart inside this process; addresses are not printed."""
+    found = {}
+    for index, handle in handles:
+        pci = ask(nvml, "nvmlDeviceGetPciInfo", handle)
         if pci is not None:
-            addresses[str(words(pci.busId)).upper()[-12:]] = index
+            found[str(words(pci.busId)).upper()[-12:]] = index
+    return found
+
+
+def nvlinks(nvml: Any, handle: Any, places: dict[str, int]) -> dict[int, int]:
+    """Index of a peer to the number of active NVLinks to it; links to a switch count for every peer."""
     counts: dict[int, int] = {}
     to_switch = 0
     for link in range(getattr(nvml, "NVML_NVLINK_MAX_LINKS", 18)):
@@ -219,12 +266,12 @@ def nvlinks(nvml: Any, handle: Any, others: list[tuple[int, Any]]) -> dict[int, 
         remote = ask(nvml, "nvmlDeviceGetNvLinkRemotePciInfo", handle, link) if state == 1 else None
         if remote is None:
             continue
-        peer = addresses.get(str(words(remote.busId)).upper()[-12:])
+        peer = places.get(str(words(remote.busId)).upper()[-12:])
         if peer is None:
             to_switch += 1
         else:
             counts[peer] = counts.get(peer, 0) + 1
-    return {index: counts.get(index, 0) or to_switch for index, _ in others}
+    return {index: counts.get(index, 0) or to_switch for index in places.values()}
 
 
 if __name__ == "__main__":

@@ -67,7 +67,7 @@ def inspect(host: Host, folders: tuple[str, ...], hashes: bool = False) -> Inspe
         hashed += comparison.folder(folder, hashes)
     comparison.duplicates()
     found = tuple(
-        Damage(package=package, kind=kind, count=len(paths), example=paths[0] if paths else "")
+        Damage(package=package, kind=kind, count=len(paths), example=_example(kind, paths))
         for (package, kind), paths in sorted(comparison.found.items())
     )
     shown = {f"{package} {kind}": tuple(paths[:MOST_PATHS]) for (package, kind), paths in comparison.found.items()}
@@ -81,6 +81,18 @@ def inspect(host: Host, folders: tuple[str, ...], hashes: bool = False) -> Inspe
         },
         paths=shown,
     )
+
+
+_MODULE = re.compile(r"\.(?:py|pyd|dll|so(?:\.[\d.]+)?)$")
+_TESTS = re.compile(r"(?:^|/)tests?/")
+
+
+def _example(kind: DamageKind, paths: list[str]) -> str:
+    """What stands for a finding: all versions of a package that is there twice, else the first path, and one that
+    Python would import or load before any other."""
+    if kind == "duplicate":
+        return ", ".join(sorted(paths))[:200]
+    return next((path for path in paths if _MODULE.search(path) and not _TESTS.search(path)), paths[0])
 
 
 class _Comparison:
@@ -201,8 +213,8 @@ class _Comparison:
     def duplicates(self) -> None:
         """One package more than once, in one folder or in several."""
         for name, versions in self.versions.items():
-            if len(versions) > 1:
-                for version in versions:
+            if len(set(versions)) > 1:
+                for version in sorted(set(versions)):
                     self.add(name, "duplicate", version)
 
 

@@ -23,6 +23,8 @@ from envcheck.schema.probe import Evidence, Probe
 from envcheck.schema.snapshot import Nvidia
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from envcheck.host import Host
 
 VENDOR = "10de"
@@ -32,8 +34,9 @@ _XID = re.compile(r"NVRM: Xid \(PCI:([0-9a-fA-F]{4,8}:[0-9a-fA-F]{2}:[0-9a-fA-F]
 
 
 def collect(host: Host) -> Evidence:
-    """Files first; NVML where its library is to be found; nvidia-smi only where NVML gave no GPU and did not hang."""
+    """NVML where its library is found, files meanwhile; nvidia-smi only where NVML gave no GPU and did not hang."""
     loader = Loader(host)
+    asked = _start_nvml(host, loader) if host.level >= 1 else None
     evidence: Evidence = {
         "kernel": _kernel(host),
         "pci": _pci.devices(host, VENDOR, named=True),
@@ -43,9 +46,8 @@ def collect(host: Host) -> Evidence:
         "compat": _compat(host, loader),
     }
     if host.level >= 1:
-        library = loader.find("libnvidia-ml.so.1")
-        if library or host.platform == "win32":
-            evidence["nvml"] = _ask_nvml(host, library)
+        if asked:
+            evidence["nvml"] = asked()
         nvml = table(evidence.get("nvml"))
         if not _has_gpus(nvml) and nvml.get("failure") != "timeout" and host.which("nvidia-smi"):
             evidence["smi"] = _nvidia_smi.collect(host)
@@ -92,6 +94,31 @@ def _compat(host: Host, loader: Loader) -> str:
     if "/compat/" not in path and "/compat/" not in host.real_path(path or "/"):
         return ""
     return loader.version(path, "libcuda.so.1")
+
+
+def _start_nvml(host: Host, loader: Loader) -> Callable[[], dict[str, Any]] | None:
+    """Start the child that asks NVML, and give what waits for its answer; None where there is no library to ask."""
+    library = loader.find("libnvidia-ml.so.1")
+    if not library and host.platform != "win32":
+        return None
+    import threading
+
+    said: dict[str, Any] = {}
+
+    def ask() -> None:
+        try:
+            said.update(_ask_nvml(host, library))
+        except Exception as error:  # noqa: BLE001  what goes wrong here is a reading, and no thread may print it
+            said.update(lines=[], failure=f"NVML could not be asked ({type(error).__name__})", code=126)
+
+    waiting = threading.Thread(target=ask, daemon=True)
+    waiting.start()
+
+    def answer() -> dict[str, Any]:
+        waiting.join()
+        return said
+
+    return answer
 
 
 def _ask_nvml(host: Host, library: str | None) -> dict[str, Any]:

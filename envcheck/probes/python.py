@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from envcheck.probes import _compiled, _configuration, _distributions, _interpreter, _torch_files
+from envcheck.probes import _compiled, _configuration, _distributions, _interpreter, _presence, _torch_files
 from envcheck.probes._damage import parse_damage
 from envcheck.probes._values import flag, pick, present, table, tables, text, texts
 from envcheck.schema.facts import BoolFact, Known, TextFact, Unknown
@@ -26,11 +26,14 @@ def collect(host: Host) -> Evidence:
     leftovers = 0
     libraries: list[str] = []
     torch: dict[str, str] = {}
+    looks: list[dict[str, Any]] = []
     for folder in layout.folders:
         entries, left = _distributions.listing(host, folder)
         leftovers += len(left)
         packages += [_package(host, folder, entry) for entry in entries[:MOST_PACKAGES]]
         libraries += _compiled.shipped(host, folder)
+        if host.level < 2:
+            looks.append(_presence.look(host, folder, entries))
         torch = torch or _torch_files.from_file(host, folder)
     evidence: Evidence = {
         "version": layout.version,
@@ -42,6 +45,7 @@ def collect(host: Host) -> Evidence:
         "folders": len(layout.folders),
         "packages": packages,
         "leftovers": leftovers,
+        "presence": looks,
         "libraries": sorted(set(libraries)),
         "torch": torch,
         "configuration": _configuration.collect(host, layout.prefix, layout.is_venv),

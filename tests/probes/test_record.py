@@ -194,7 +194,7 @@ def test_the_verb(site: Path) -> None:
     (site / "torch/lib/libc10.so").unlink()
     broken = CliRunner().invoke(COMMAND, ["--python", str(python)], standalone_mode=False)
     assert broken.return_value == 1
-    assert "torch: 1 files are missing (torch/lib/libc10.so)" in broken.output
+    assert "torch: 1 file is missing (torch/lib/libc10.so)" in broken.output
     assert "--force-reinstall --no-deps torch==2.10.0" in broken.output
     (site / "torch/extra.py").write_text("")
     json_form = CliRunner().invoke(COMMAND, ["--python", str(python), "--format", "json"], standalone_mode=False)
