@@ -23,21 +23,12 @@ from typing import IO, Any, cast
 
 from envcheck.host import kill_tree, start
 from envcheck.schema.errors import EnvcheckError
+from envcheck.schema.local_only import OFFLINE
 
 STOP_LIMIT_S = 3.0
 """How long a stopped engine may take to be gone, in seconds; half of it is a polite request."""
 LOG_TAIL = 16 * 1024
-OFFLINE = {
-    "HF_HUB_OFFLINE": "1",
-    "TRANSFORMERS_OFFLINE": "1",
-    "HF_DATASETS_OFFLINE": "1",
-    "HF_HUB_DISABLE_TELEMETRY": "1",
-    "VLLM_NO_USAGE_STATS": "1",
-    "DO_NOT_TRACK": "1",
-    "TOKENIZERS_PARALLELISM": "false",
-    "PYTHONUNBUFFERED": "1",
-}
-"""Variables that keep engines off the network and quiet about usage; names from the engines' own documentation."""
+_QUIET = {"TOKENIZERS_PARALLELISM": "false", "PYTHONUNBUFFERED": "1"}
 
 
 class Child:
@@ -65,7 +56,7 @@ class Child:
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE if talks else log,
                     stderr=log,
-                    env={**env, **OFFLINE},
+                    env={**env, **OFFLINE, **_QUIET},
                     cwd=self.folder,
                     start_new_session=True,
                     preexec_fn=_end_with_parent,  # one system call that takes no lock

@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING
 from envcheck import __version__, api
 from envcheck.compose.report import compose
 from envcheck.judge.selected import tables_for
-from envcheck.main_options import DRAFTS, again, at_contexts, compared, planned, presets_of
+from envcheck.main_options import (
+    DRAFTS,
+    again,
+    alternatives_of,
+    at_contexts,
+    compared,
+    planned,
+    presets_of,
+    with_four_bits,
+)
 from envcheck.schema.report import Header, Report, Subject
 from envcheck.schema.run import Validation
 from envcheck.schema.snapshot import Snapshot
@@ -40,16 +49,23 @@ def subject_of(
     judgement = api.judge(snapshot, intent, backends, policy)
     fits = api.fits(snapshot, intent, backends, models)
     chosen = compared(judgement, fits)
+    options = with_four_bits(chosen, snapshot, judgement)
+    plans = planned(snapshot, judgement, policy)
+    is_ready = any(state.status == "ready" for state in judgement.backends.values())
+    best = None if is_ready else next((plan for plan in plans if plan.target and not plan.blocked), None)
     return Subject(
         snapshot=snapshot,
         judgement=judgement,
         fits=fits,
-        plan=planned(snapshot, judgement, policy),
+        plan=best,
+        other_plans=tuple(plan for plan in plans if plan is not best),
         validation=validation,
         tables=tables_for(snapshot),
-        presets=presets_of(snapshot, chosen),
+        presets=presets_of(snapshot, options),
         curves=tuple(found for row in chosen for found in at_contexts(snapshot, row)),
-        parallel=tuple(found for row in chosen for found in again(snapshot, row, row.context, DRAFTS)),
+        parallel=tuple(found for row in options for found in again(snapshot, row, row.context, DRAFTS)),
+        singles=tuple(options),
+        alternatives=alternatives_of(snapshot, judgement),
         headroom_gib=policy.headroom_gib if policy else None,
     )
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import msgspec
+from packaging.version import Version
 
 from envcheck.fit.search import PRESETS
 from envcheck.schema.facts import value_of
 from envcheck.schema.fit import FitRow
 from envcheck.schema.plan import Plan, Step
 from envcheck.schema.report import PresetRow
-from envcheck.schema.snapshot import Snapshot
+from envcheck.schema.snapshot import Gpu, Snapshot
 from envcheck.schema.verdict import Judgement
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ _USABLE = ("ready", "ready_after_install", "limited")
 _RUNS = ("fits", "tight")
 _PROFILES = ("transformers", "vllm", "sglang")
 """Profiles whose build of PyTorch is to be decided; on equal readiness the earlier asks less of the machine."""
+_BY_HAND = {"ollama": "ollama-client", "llama.cpp": "llama-cpp"}
+"""Backends whose server comes with an installer of its makers, to the profile that states its steps."""
 
 
 def compared(judgement: Judgement, fits: tuple[FitRow, ...]) -> tuple[FitRow, ...]:
@@ -34,6 +37,58 @@ def compared(judgement: Judgement, fits: tuple[FitRow, ...]) -> tuple[FitRow, ..
     shared = [r for r in fits if all(any(o.model == r.model for o in found) for found in rows.values())]
     model = max(shared, key=_size).model if shared else None
     return tuple(max([r for r in found if r.model == model] or found, key=_size) for found in rows.values())
+
+
+ALTERNATIVES = ("Gemma-2-2B", "Mistral-7B", "Llama-3.1-8B", "Qwen3-8B", "Mixtral-8x7B", "Mixtral-8x22B")
+"""Models that a team weighs against each other: small ones, and two mixtures of experts."""
+_FOUR_BITS = {"ollama": ("Q4_K_M",), "vllm": ("awq", "gptq-int4")}
+"""Backends of the comparison of four-bit weights, with their formats in the order in which they are tried."""
+
+
+def alternatives_of(snapshot: Snapshot, judgement: Judgement) -> tuple[FitRow, ...]:
+    """Other models in four bits, for the backends that can run here and have kernels for such weights."""
+    from envcheck.api_fit import Question, fit_rows
+
+    quants = {name: quant for name in _FOUR_BITS if (quant := four_bits(name, snapshot, judgement))}
+    return tuple(
+        row
+        for model in ALTERNATIVES
+        for name, quant in quants.items()
+        for row in fit_rows(Question(models=(model,), backends=(name,), quants=(quant,)), snapshot)
+    )
+
+
+def four_bits(backend: str, snapshot: Snapshot, judgement: Judgement) -> str | None:
+    """The four-bit format that a usable backend has kernels for on every GPU here; None where it has none."""
+    state = judgement.backends.get(backend)
+    if state is None or state.status not in _USABLE:
+        return None
+    gpus = value_of(snapshot.gpus) or ()
+    return next((quant for quant in _FOUR_BITS.get(backend, ()) if _has_kernels(backend, quant, gpus)), None)
+
+
+def _has_kernels(backend: str, quant: str, gpus: tuple[Gpu, ...]) -> bool:
+    """False where the table of kernels puts the format's floor above a GPU, or a GPU's generation is unknown."""
+    from envcheck.judge.tables import kernel_row
+
+    row = kernel_row(backend, "quantization", quant.partition("-")[0], None)
+    if row is None:
+        return True
+    found = [value_of(gpu.compute_capability) for gpu in gpus if gpu.vendor == "nvidia"]
+    floor = Version(row.min_compute_capability)
+    return all(one is not None and Version(one) >= floor for one in found)
+
+
+def with_four_bits(rows: tuple[FitRow, ...], snapshot: Snapshot, judgement: Judgement) -> tuple[FitRow, ...]:
+    """The compared rows, each in 16 bits followed by the same model in the four-bit format of its backend."""
+    found: list[FitRow] = []
+    for row in rows:
+        found.append(row)
+        quant = four_bits(row.backend, snapshot, judgement)
+        if quant is not None and quant != row.quant:
+            again_in_four = again(snapshot, msgspec.structs.replace(row, quant=quant), row.context)
+            found += [one for one in again_in_four if one.status in _RUNS]
+    return tuple(found)
 
 
 def _size(row: FitRow) -> float:
@@ -75,21 +130,39 @@ def presets_of(snapshot: Snapshot, chosen: tuple[FitRow, ...]) -> tuple[PresetRo
     )
 
 
-def planned(snapshot: Snapshot, judgement: Judgement, policy: Policy | None) -> Plan | None:
-    """What installing the best-suited backend that is missing would do; None where one is ready or none can be.
+def planned(snapshot: Snapshot, judgement: Judgement, policy: Policy | None) -> tuple[Plan, ...]:
+    """What installing each backend that can run here and is not known to be there would do, the best-suited first.
 
-    Decided without the network. The steps are the ones a person can paste.
+    Decided without the network. The steps are the ones a person can paste; a backend with an installer of its own has
+    only such steps and no target.
     """
+    states = judgement.backends
+    ranked = [
+        name
+        for group in (_PROFILES, _BY_HAND)
+        for state in _USABLE
+        for name in group
+        if name in states and states[name].status == state
+    ]
+    found = [_plan(name, snapshot, judgement, policy) for name in ranked]
+    return tuple(plan for plan in found if plan is not None)
+
+
+def _plan(name: str, snapshot: Snapshot, judgement: Judgement, policy: Policy | None) -> Plan | None:
+    """The plan for one backend; None where it is there."""
     from envcheck.installing import Wanted, prepare
 
-    states = {name: judgement.backends[name].status for name in _PROFILES if name in judgement.backends}
-    wanted = [name for state in _USABLE for name in _PROFILES if states.get(name) == state]
-    if not wanted or states[wanted[0]] == "ready":
+    if name not in _PROFILES:
+        if _is_there(name, judgement):
+            return None
+        prepared = prepare(snapshot, Wanted(profiles=(_BY_HAND[name],)), policy)
+        return msgspec.structs.replace(
+            prepared.plan, profile=_BY_HAND[name], steps=tuple(s for s in prepared.plan.steps if s.manual)
+        )
+    lacking = {v.backend for v in judgement.verdicts if v.status == "not_met" and v.fixed_by_install}
+    if name not in lacking or _needs_own_build(name, judgement):
         return None
-    lacks = {v.backend for v in judgement.verdicts if v.status == "not_met" and v.fixed_by_install}
-    if wanted[0] not in lacks:
-        return None
-    name, target = wanted[0], f".envs/{wanted[0]}"
+    target = f".envs/{name}"
     prepared = prepare(snapshot, Wanted(profiles=(name,)), policy)
     choice = prepared.decided.choice
     place = "Scripts/python.exe" if value_of(snapshot.os.family) == "windows" else "bin/python"
@@ -100,3 +173,15 @@ def planned(snapshot: Snapshot, judgement: Judgement, policy: Policy | None) -> 
         Step(argv=(*argv, *choice.requirements), says="the versions decided on"),
     )
     return msgspec.structs.replace(prepared.plan, target=target, steps=() if prepared.plan.blocked else steps)
+
+
+def _needs_own_build(name: str, judgement: Judgement) -> bool:
+    """Whether the usual wheel does not serve this accelerator: the judge's remedy names the build that does."""
+    return any(
+        v.id == f"{name}.device.accelerator" and v.status == "warning" and v.remedy and v.remedy.commands
+        for v in judgement.verdicts
+    )
+
+
+def _is_there(name: str, judgement: Judgement) -> bool:
+    return any(v.id == f"{name}.backend.installed" and v.status == "met" for v in judgement.verdicts)

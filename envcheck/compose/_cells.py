@@ -8,6 +8,8 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from envcheck.schema.blocks import Cell, Column, Mark, Table
+from envcheck.schema.describe import gib
+from envcheck.schema.fit import FitRow
 from envcheck.schema.report import Report
 from envcheck.schema.verdict import Status
 
@@ -69,6 +71,14 @@ def number(value: float | None, digits: int = 1, unit: str = "") -> Cell:
     if value is None:
         return Cell(text="–")
     return Cell(text=f"{value:,.{digits}f}{unit}".replace(",", " "), sort=float(value))
+
+
+def memory_cell(fit: FitRow) -> Cell:
+    """What a fit needs in all, the part in main memory included."""
+    terms = fit.memory_mib
+    if terms is None:
+        return Cell(text="–")
+    return Cell(text=gib(terms.total + fit.host_mib), sort=terms.total + fit.host_mib)
 
 
 def command_line(argv: Sequence[str], family: str | None = None) -> str:

@@ -106,14 +106,19 @@ def _unknown(fits: tuple[FitRow, ...]) -> list[Block]:
 def _memory_row(fit: FitRow) -> tuple[Cell, ...]:
     memory, (low, high) = fit.memory_mib, _interval(fit)
     mark, word = FIT_WORDS[fit.status]
-    if fit.status == "offload" and fit.gpu_layers is not None:
-        word += f" ({fit.gpu_layers} layers on the GPU)"
-    interval = Cell(text="–") if low is None or high is None else Cell(text=f"{_gib(low)}–{_gib(high)} GiB", sort=high)
+    if fit.status == "offload":
+        layers = f", {fit.gpu_layers} layers on the GPU" if fit.gpu_layers is not None else ""
+        word = f"{_gib(fit.host_mib)} GiB of it in main memory{layers}"
+    if low is None or high is None:
+        interval = Cell(text="–")
+    else:
+        low, high = low + fit.host_mib, high + fit.host_mib
+        interval = Cell(text=f"{_gib(low)}–{_gib(high)} GiB", sort=high)
     return row(
         fit.model,
         backend_title(fit.backend),
         code(fit.quant),
-        _gib_cell(memory.total if memory else None),
+        _gib_cell(memory.total + fit.host_mib if memory else None),
         interval,
         _gib_cell(memory.available if memory else None),
         Cell(text=word, mark=mark),
@@ -200,6 +205,6 @@ def _bars(fits: tuple[FitRow, ...]) -> Bars:
     return Bars(
         title="Memory needed, per model and backend",
         unit="GiB",
-        says=f"{fitting} of {len(fits)} combinations fit; the table above has the figures.",
+        says=f"{fitting} of {len(fits)} combinations fit.",
         bars=tuple(bars),
     )

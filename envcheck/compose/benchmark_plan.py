@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import re
+import shlex
 
-from envcheck.compose._cells import code, command_line, number, row, table
+from envcheck.compose._cells import command_line, number, row, table
 from envcheck.compose.choices import chosen_fit, usable_backends
-from envcheck.compose.profiles import COMPANIONS, missing, profile_of, profiles, python_of, target_of
+from envcheck.compose.installation import shell_of
+from envcheck.compose.installs import interpreter
+from envcheck.compose.profiles import COMPANIONS, profiles, target_of
 from envcheck.compose.service_probes import service_phase
 from envcheck.compose.statistics import ASSUMED_SPREAD, half_width, repeats_for
 from envcheck.compose.workloads import workloads
 from envcheck.schema.blocks import Block, Cell, Commands, Note, Paragraph, Part, Points, Section
-from envcheck.schema.describe import backend_title, listed
+from envcheck.schema.describe import backend_title, gib
 from envcheck.schema.facts import value_of
 from envcheck.schema.fit import Band, FitRow
 from envcheck.schema.report import Subject
@@ -19,8 +22,14 @@ from envcheck.schema.report import Subject
 _BY_ADDRESS = {"tensorrt-llm": "http://127.0.0.1:8000/v1"}
 """Backends that are asked as any OpenAI-compatible server, at their default address."""
 
-_LOAD_S = 60.0
+_STARTED_BY_HAND = ("vllm", "sglang", "llama.cpp", "ollama", "tensorrt-llm")
+"""Servers, which keep their model loaded between the repeats; Transformers is started anew for each of them."""
+
+_START_S = 60.0
 """Assumed seconds from start to ready, until the first start has been timed."""
+
+
+_MEMORY = "peak memory, MiB"
 
 
 def plan_section(subject: Subject) -> Section | None:
@@ -32,7 +41,7 @@ def plan_section(subject: Subject) -> Section | None:
     parts: list[Part | None] = [
         _setup(subject, backends),
         _deployment(subject, backends, chosen),
-        _measurement(subject, chosen),
+        _measurement(subject, backends, chosen),
         service_phase(subject, backends),
     ]
     found = [part for part in parts if part is not None]
@@ -43,44 +52,37 @@ def plan_section(subject: Subject) -> Section | None:
 
 
 def _setup(subject: Subject, backends: list[str]) -> Part:
-    family = value_of(subject.snapshot.os.family)
     lines = [["envcheck", "snapshot", "-o", "before.json"]]
-    by_hand = []
-    for name in backends:
-        profile = profile_of(name)
-        if not missing(name, subject):
-            lines.append(["envcheck", "check", "--backend", name])
-        elif profile is None:
-            by_hand.append(backend_title(name))
-        else:
-            lines.append(["envcheck", "install", profile, "--target", target_of(profile), "--yes"])
-            lines.append(["envcheck", "check", "--backend", name, "--python", python_of(profile, subject)])
     companions = [name for name in COMPANIONS if name in profiles()]
     if companions and subject.tables.packages:
         lines.append(["envcheck", "install", *companions, "--target", target_of("services"), "--yes"])
-    says = "A snapshot first, so that later changes can be told apart; then each backend in an environment of its own."
-    commands = Commands(says=says, lines=tuple(command_line(line, family) for line in lines), language=_shell(subject))
-    blocks: list[Block] = [commands]
-    if by_hand:
-        text = f"{listed(by_hand)}: with the installer of its makers (see Installation), then envcheck check again."
-        blocks.append(Paragraph(text=text))
-    done = "Done when each check leaves with exit code 0. Stop where a driver or system package must change."
-    return Part(id="plan-setup", title="environment setup", blocks=(*blocks, Paragraph(text=done)))
+    for name in backends:
+        python = interpreter(name, subject)
+        lines.append(["envcheck", "check", "--backend", name, *(["--python", python] if python != "python3" else [])])
+    lines.append(["envcheck", "snapshot", "-o", "after.json"])
+    says = (
+        "A snapshot first; then the installs of the section Installation; then the packages around the engines, and "
+        "each backend judged where it was installed."
+    )
+    done = (
+        "Done when each check leaves with exit code 0, and envcheck report --from after.json --diff before.json shows "
+        "the changes that were meant. Stop where a driver or system package must change."
+    )
+    commands = Commands(says=says, lines=_lines(lines, subject), language=shell_of(subject))
+    return Part(id="plan-setup", title="environment setup", blocks=(commands, Paragraph(text=done)))
 
 
-def _shell(subject: Subject) -> Literal["bash", "powershell"]:
-    return "powershell" if value_of(subject.snapshot.os.family) == "windows" else "bash"
+def _lines(lines: list[list[str]], subject: Subject) -> tuple[str, ...]:
+    return tuple(command_line(line, value_of(subject.snapshot.os.family)) for line in lines)
 
 
 def _deployment(subject: Subject, backends: list[str], chosen: dict[str, FitRow]) -> Part:
-    lines = tuple(fit.command for fit in chosen.values() if fit.command)
-    blocks: list[Block] = []
-    if lines:
-        says = "Start each backend with the largest model that fits with room (one at a time: they share the memory)."
-        blocks.append(Commands(says=says, lines=lines, language=_shell(subject)))
-    probes = tuple(probe(name, f"validate-{name}.json", subject) for name in backends)
-    says = "Send each backend the fixed workloads (under Metrics); the answer says on which device the layers ran."
-    blocks.append(Commands(says=says, lines=probes, language=_shell(subject)))
+    text = (
+        "One backend at a time: they share the memory. Each with the largest model that fits with room; the server "
+        "keeps running in a terminal of its own, and the fixed workloads (under Metrics) are sent to it."
+    )
+    blocks: list[Block] = [Paragraph(text=text)]
+    blocks += [_one_backend(name, chosen.get(name), subject) for name in backends]
     done = "Done when each run is passed."
     if value_of(subject.snapshot.gpus):
         done = (
@@ -90,146 +92,153 @@ def _deployment(subject: Subject, backends: list[str], chosen: dict[str, FitRow]
     return Part(id="plan-deployment", title="backend deployment", blocks=(*blocks, Paragraph(text=done)))
 
 
+def _one_backend(name: str, fit: FitRow | None, subject: Subject) -> Commands:
+    """Fetch the model, start the server, ask it once."""
+    output = f"run-{name}-1.json"
+    if fit is None:
+        says = f"{backend_title(name)}, with a model that is there:"
+        return Commands(says=says, lines=(probe(name, output, subject),), language=shell_of(subject))
+    size = f", {gib(fit.memory_mib.weights + fit.host_mib)} of weights" if fit.memory_mib else ""
+    says = f"{backend_title(name)}: {fit.model} in {fit.quant}{size}, {fit.context} tokens of context."
+    lines = [line for line in (fetch_line(fit),) if line]
+    if name in _STARTED_BY_HAND and fit.command:
+        lines.append(fit.command)
+    lines.append(probe(name, output, subject))
+    if name == "llama.cpp":
+        says += " The GGUF file has to be there: a published one, or one made with llama.cpp's convert_hf_to_gguf.py."
+    return Commands(says=says, lines=tuple(lines), language=shell_of(subject))
+
+
+def fetch_line(fit: FitRow) -> str:
+    """The command that fetches the weights; empty where the fit names no place to fetch them from."""
+    words = _words(fit.command or "")
+    if fit.backend == "ollama":
+        return f"envcheck models pull {words[-1]} --from ollama" if words else ""
+    named = next((word for word in words if word.count("/") == 1 and word[0].isalnum() and " " not in word), "")
+    if not named:
+        found = re.search(r'model="([\w.-]+/[\w.-]+)"', fit.command or "")
+        named = found[1] if found else ""
+    return f"envcheck models pull {named} --from hf" if named else ""
+
+
+def _words(command: str) -> list[str]:
+    try:
+        return shlex.split(command)
+    except ValueError:
+        return []
+
+
 def probe(backend: str, output: str, subject: Subject) -> str:
     """The command that proves a backend with real prompts and keeps the result."""
     if backend in _BY_ADDRESS:
         words = ["--backend", "openai", "--url", _BY_ADDRESS[backend]]
     else:
-        words = ["--backend", backend]
-        profile = profile_of(backend)
-        if profile is not None and missing(backend, subject):
-            words += ["--python", python_of(profile, subject)]
+        python = interpreter(backend, subject)
+        words = ["--backend", backend, *(["--python", python] if python != "python3" else [])]
     argv = ["envcheck", "validate", *words, "--format", "json", "-o", output]
     return command_line(argv, value_of(subject.snapshot.os.family))
 
 
-def _measurement(subject: Subject, chosen: dict[str, FitRow]) -> Part:
+def _measurement(subject: Subject, backends: list[str], chosen: dict[str, FitRow]) -> Part:
     repeats = repeats_for()
-    rows = [cells for fit in chosen.values() for cells in _predictions(fit)]
+    rows = [cells for fit in chosen.values() for cells in _predictions(fit, repeats)]
     blocks: list[Block] = []
     if rows:
-        heads = ["Prediction", "Backend, model", "#Predicted", "Band"]
+        heads = ["Prediction", "Backend, model", "#Predicted", "Confirmed inside", "#Refuted below", "#Refuted above"]
         basis = (
-            "Predicted: calculated; a band covers 8 of 10 measured figures. Confirmed: the mean is inside the band. "
-            "Refuted: the mean with its whole 95 % interval is outside."
+            "Predicted: calculated; the band covers 8 of 10 measured figures of like machines. Confirmed: the mean of "
+            f"the repeats lies in it. Refuted: even the mean's 95 % interval (± {_percent(half_width(repeats))}) lies "
+            "outside; of memory, one figure. Between the two nothing is decided: repeat more often."
         )
         blocks.append(table("Predictions to confirm or refute", heads, rows, basis))
     else:
         blocks.append(Note(text="No prediction was made: this phase only measures.", mark="unknown"))
-    says = f"{repeats} repeats of each, a restart of the engine in between, nothing else on the device."
-    names = list(chosen) or usable_backends(subject)
-    loop = tuple(_repeat(name, repeats, subject) for name in names)
-    blocks.append(Commands(says=says, lines=loop, language=_shell(subject)))
+    says = f"{repeats} repeats, the first of which is the one of phase 2; nothing else on the device."
+    loop = tuple(_repeat(name, repeats, subject) for name in list(chosen) or backends)
+    blocks.append(Commands(says=says, lines=loop, language=shell_of(subject)))
+    says = "What came out, beside what was predicted:"
+    line = ["envcheck", "report", "--from", "after.json"]
+    blocks.append(Commands(says=says, lines=(f"{command_line(line)} run-*.json -o measured.md",)))
     blocks.append(Points(items=tuple(Cell(text=text) for text in _sizing(repeats, chosen))))
     return Part(id="plan-measurement", title="performance measurement", blocks=tuple(blocks))
 
 
 def _repeat(backend: str, repeats: int, subject: Subject) -> str:
-    if _shell(subject) == "powershell":
-        return f"1..{repeats} | % {{ {probe(backend, 'OUTPUT', subject).replace('OUTPUT', f'run-{backend}-$_.json')} }}"
+    if shell_of(subject) == "powershell":
+        call = probe(backend, "OUTPUT", subject).replace("OUTPUT", f"run-{backend}-$_.json")
+        return f"2..{repeats} | % {{ {call} }}"
     call = probe(backend, "OUTPUT", subject).replace("OUTPUT", f"run-{backend}-$i.json")
-    return f"for i in $(seq {repeats}); do {call}; done"
+    return f"for i in $(seq 2 {repeats}); do {call}; done"
 
 
-def _predictions(fit: FitRow) -> list[tuple[Cell, ...]]:
+def _predictions(fit: FitRow, repeats: int) -> list[tuple[Cell, ...]]:
+    """Of vLLM and SGLang no memory: what they take is the share they are given, whatever the model needs."""
     label = f"{backend_title(fit.backend)}, {fit.model} {fit.quant}"
     rows = []
-    if fit.memory_mib and fit.interval_mib and "total" in fit.interval_mib:
+    if fit.memory_mib and fit.interval_mib and "total" in fit.interval_mib and fit.reserved_mib is None:
         low, high = fit.interval_mib["total"]
-        rows.append(_prediction("peak memory, MiB", label, Band(value=fit.memory_mib.total, low=low, high=high), 0))
+        band = Band(value=fit.memory_mib.total, low=low, high=high)
+        rows.append(_prediction(_MEMORY, label, band, 0, repeats))
     speed = fit.speed
-    for name, band, digits in (
+    for name, found, digits in (
         ("decode, tokens/s", speed.decode_tps if speed else None, 1),
         ("prefill, tokens/s", speed.prefill_tps if speed else None, 0),
-        ("TTFT, ms", speed.ttft_ms if speed else None, 0),
     ):
-        if band is not None:
-            rows.append(_prediction(name, label, band, digits))
+        if found is not None:
+            rows.append(_prediction(name, label, found, digits, repeats))
     return rows
 
 
-def _prediction(name: str, label: str, band: Band, digits: int) -> tuple[Cell, ...]:
-    span = f"{band.low:.{digits}f}–{band.high:.{digits}f}"
-    return row(name, label, number(band.value, digits), Cell(text=span, sort=band.value))
+def _prediction(name: str, label: str, band: Band, digits: int, repeats: int) -> tuple[Cell, ...]:
+    """The mean of n repeats is known to ± w of itself: the band is left below low/(1+w) or above high/(1-w).
+
+    Memory hardly differs between repeats, so there its band itself is the bound.
+    """
+    width = half_width(repeats) if name != _MEMORY else 0.0
+    return row(
+        name,
+        label,
+        number(band.value, digits),
+        Cell(text=f"{band.low:.{digits}f}–{band.high:.{digits}f}", sort=band.value),
+        number(band.low / (1 + width), digits),
+        number(band.high / (1 - width), digits),
+    )
+
+
+def _percent(part: float) -> str:
+    return f"{100 * part:.1f} %".replace(".0 %", " %")
 
 
 def _sizing(repeats: int, chosen: dict[str, FitRow]) -> list[str]:
-    spread, width = f"{ASSUMED_SPREAD:.0%}".replace("%", " %"), f"{half_width(repeats):.1%}".replace("%", " %")
     texts = [
-        f"{repeats} repeats: with a spread between runs of {spread} (assumed) the mean is known to ± {width} at 95 % "
-        "(calculated, Student's t). If the first repeats spread more, add repeats until the interval is narrow enough.",
-        "The first repeat after a start is cold (caches, JIT): report it apart.",
-        "Stop early when two repeats in a row fail, when the GPU throttles, or when another process takes its memory.",
+        f"{repeats} repeats: with a spread between runs of {_percent(ASSUMED_SPREAD)} (assumed) the mean is known to "
+        f"± {_percent(half_width(repeats))} at 95 % (calculated, Student's t). Where the first repeats spread more, "
+        "add repeats until the interval is that narrow.",
+        "A run whose first prompt is cold (just loaded) marks it so; its TTFT counts apart.",
+        "Stop when two repeats in a row fail, when the GPU throttles or when another process takes its memory.",
     ]
+    if any(fit.reserved_mib for fit in chosen.values()):
+        share = next(fit.reserved_mib for fit in chosen.values() if fit.reserved_mib)
+        text = f"No memory is predicted for a server that takes its share of the card ({gib(share)}) whatever it needs."
+        texts.append(text)
     duration = _duration_minutes(repeats, chosen)
     if duration is not None:
         texts.insert(
             1,
-            f"About {duration:.0f} minutes in all (calculated from the slow end of the bands; {_LOAD_S:.0f} s a start, "
-            "assumed).",
+            f"About {duration:.0f} minutes in all, downloads left out (calculated from the slow end of the bands; "
+            f"{_START_S:.0f} s a start, assumed).",
         )
     return texts
 
 
 def _duration_minutes(repeats: int, chosen: dict[str, FitRow]) -> float | None:
-    """Repeats × (start + every workload to its last token at the slow end of the band), minutes."""
+    """Starts, and per repeat every workload to its last token at the slow end of the band, minutes."""
     tokens = sum(workload.max_tokens for workload in workloads())
     seconds = 0.0
     for fit in chosen.values():
         decode = fit.speed.decode_tps if fit.speed else None
         if decode is None or decode.low <= 0:
             return None
-        seconds += repeats * (_LOAD_S + tokens / decode.low)
+        starts = 1 if fit.backend in _STARTED_BY_HAND else repeats
+        seconds += starts * _START_S + repeats * tokens / decode.low
     return max(seconds / 60, 1.0) if chosen else None
-
-
-def workloads_section() -> Section:
-    """What is sent, and what each figure means."""
-    rows = [
-        row(workload.kind.replace("_", " "), code(workload.text), number(workload.max_tokens, 0), workload.tells)
-        for workload in workloads()
-    ]
-    heads = ["Workload", "Prompt", "#Tokens at most", "What a right answer tells"]
-    basis = "The prompts ship with envcheck; temperature 0, so an engine gives the same answer each time."
-    metrics = [row(name, formula, unit, code_link) for name, formula, unit, code_link in _METRICS]
-    return Section(
-        id="metrics",
-        title="Metrics and workloads",
-        blocks=(
-            table("Workloads", heads, rows, basis),
-            table("Metrics", ["Metric", "Definition", "Unit", "Defined as in"], metrics),
-        ),
-    )
-
-
-_VLLM = Cell(text="vLLM benchmarks", link="https://github.com/vllm-project/vllm/blob/main/vllm/benchmarks/serve.py")
-_METRICS: tuple[tuple[str, str, str, Cell], ...] = (
-    ("TTFT", "time to first token: from the first byte of the request to the first event with text", "ms", _VLLM),
-    ("TPOT", "time per output token after the first: (end to end − TTFT) ÷ (output tokens − 1)", "ms", _VLLM),
-    ("E2E", "end to end: request sent to last token", "ms", _VLLM),
-    ("decode speed", "1000 ÷ TPOT, for one stream", "tokens/s", _VLLM),
-    (
-        "prefill speed",
-        "uncached prompt tokens ÷ TTFT, with the engine's own figure beside it",
-        "tokens/s",
-        Cell(text="llama-benchy", link="https://github.com/eugr/llama-benchy"),
-    ),
-    (
-        "RAM, VRAM",
-        "peak of the engine's processes: proportional set size, GPU memory used",
-        "MiB",
-        Cell(text="optimum-benchmark", link="https://github.com/huggingface/optimum-benchmark"),
-    ),
-    (
-        "memory efficiency",
-        "output tokens per second ÷ peak GiB (“tokens/GB” alone is undefined)",
-        "tokens/s/GiB",
-        Cell(text="this project"),
-    ),
-    (
-        "answer",
-        "right, wrong, refused, empty or looping, judged by a rule per workload; says nothing about the environment",
-        "–",
-        Cell(text="this project"),
-    ),
-)

@@ -59,7 +59,9 @@ def actions(judgement: Judgement) -> tuple[Action, ...]:
     helps = helps_of(judgement)
     for verdict in judgement.verdicts:
         if verdict.remedy is not None and verdict.status in ("not_met", "warning", "unknown") and helps(verdict):
-            groups.setdefault((verdict.remedy.says, verdict.remedy.commands), []).append(verdict)
+            # What a backend adds after the same first sentence does not make it another thing to do.
+            key = (verdict.remedy.says.partition(". ")[0].rstrip("."), verdict.remedy.commands)
+            groups.setdefault(key, []).append(verdict)
     stuck = all(state.status in ("blocked", "unknown") for state in judgement.backends.values())
     ordered = sorted(groups.values(), key=lambda group: _urgency(group, stuck=stuck))
     return tuple(_action(group) for group in ordered)
@@ -68,15 +70,11 @@ def actions(judgement: Judgement) -> tuple[Action, ...]:
 def helps_of(judgement: Judgement) -> Callable[[Verdict], bool]:
     """Whether a verdict's remedy gets its backend further.
 
-    Not where the backend's first broken link has no command that mends it (a GPU that is too old): nothing later does
-    either. And where only an older release runs here, what the newest one lacks needs no mending, only that release.
+    Not where the backend's first broken link is the hardware and no command mends it (a GPU that is too old): nothing
+    later does either. Of a blocked backend only what its first broken link needs: the rest is judged once that holds.
+    And where only an older release runs here, what the newest one lacks needs no mending, only that release.
     """
-    remedied = {v.id: v.remedy is not None and bool(v.remedy.commands) for v in judgement.verdicts}
-    hopeless = {
-        name
-        for name, state in judgement.backends.items()
-        if state.status == "blocked" and state.first_broken and not remedied.get(state.first_broken, True)
-    }
+    broken, hopeless = _first_broken(judgement), hopeless_backends(judgement)
     older = {v.backend for v in judgement.verdicts if v.id == f"{v.backend}.{RELEASE}" and v.status == "warning"}
 
     # Where the machine needs a build of its own, the usual one is not to be installed beside it.
@@ -87,6 +85,9 @@ def helps_of(judgement: Judgement) -> Callable[[Verdict], bool]:
     }
 
     def answer(verdict: Verdict) -> bool:
+        first = broken.get(verdict.backend)
+        if first is not None and CHAIN.index(verdict.link) > CHAIN.index(first.link):
+            return False
         if verdict.backend in hopeless or (verdict.backend in own and verdict.id == f"{verdict.backend}.{INSTALLED}"):
             return False
         if verdict.backend not in older or verdict.status != "not_met":
@@ -94,6 +95,24 @@ def helps_of(judgement: Judgement) -> Callable[[Verdict], bool]:
         return verdict.fixed_by_install and verdict.id != f"{verdict.backend}.{INSTALLED}"
 
     return answer
+
+
+def hopeless_backends(judgement: Judgement) -> set[str]:
+    """Backends that nothing on this machine can mend: their first broken link is hardware that is not there."""
+    return {name for name, verdict in _first_broken(judgement).items() if not _can_be_mended(verdict)}
+
+
+def _first_broken(judgement: Judgement) -> dict[str, Verdict]:
+    of = {verdict.id: verdict for verdict in judgement.verdicts}
+    return {
+        name: of[state.first_broken]
+        for name, state in judgement.backends.items()
+        if state.status == "blocked" and state.first_broken in of
+    }
+
+
+def _can_be_mended(verdict: Verdict) -> bool:
+    return verdict.remedy is not None and (bool(verdict.remedy.commands) or verdict.link != "device")
 
 
 def _urgency(group: list[Verdict], *, stuck: bool) -> tuple[int, int, int, int, int]:
@@ -107,7 +126,7 @@ def _urgency(group: list[Verdict], *, stuck: bool) -> tuple[int, int, int, int, 
 
 
 def _action(group: list[Verdict]) -> Action:
-    remedy = _remedy(group[0])
+    remedy = max((_remedy(verdict) for verdict in group), key=lambda one: len(one.says))
     return Action(
         says=remedy.says,
         commands=remedy.commands,

@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
+
+import msgspec
+
 from envcheck.compose._cells import code, row, table
 from envcheck.compose.checked import actions
-from envcheck.compose.installation import is_planned, planned_backend
+from envcheck.compose.installs import backend_of, by_envcheck, is_planned, plans, what
 from envcheck.compose.overview import slug
-from envcheck.schema.blocks import Block, Cell, Commands, Fold, Paragraph, Points, Section
-from envcheck.schema.describe import backend_title
+from envcheck.compose.workloads import prompt_settings
+from envcheck.schema.blocks import Block, Cell, Commands, Fold, Points, Section
+from envcheck.schema.describe import backend_title, listed
 from envcheck.schema.report import Header, Outcome, Subject
+from envcheck.schema.run import Run
 
 
 def next_steps_section(subject: Subject, answer: Outcome) -> Section:
     """In order: what unblocks, what to install, what to prove, what to measure, what to find out."""
     backend_of = {verdict.id: verdict.backend for verdict in subject.judgement.verdicts}
-    planned = planned_backend(subject)
     steps = [
         Cell(text=f"{action.says}{_for([backend_of[verdict] for verdict in action.serves])}")
         for action in actions(subject.judgement)
-        if not (planned and is_planned(action, subject))
+        if not is_planned(action, subject)
     ][:6]
-    if planned:
-        text = f"Install {backend_title(planned)} as planned, in an environment of its own."
-        steps.insert(0, Cell(text=text, link="#installation-commands"))
+    steps = [*_installs(subject), *steps]
     states = {name: state.status for name, state in subject.judgement.backends.items()}
     prove = Cell(text="Prove a backend with real prompts (envcheck run), and look at the device it used.")
     if not answer.proven and "ready" in states.values():
@@ -38,17 +41,30 @@ def next_steps_section(subject: Subject, answer: Outcome) -> Section:
     return Section(id="next-steps", title="Next steps", blocks=(Points(items=tuple(steps), ordered=True),))
 
 
+def _installs(subject: Subject) -> list[Cell]:
+    """The planned install; without one that has to come first, the others are up to the reader."""
+    if subject.plan is not None and by_envcheck(subject.plan):
+        return [Cell(text=f"Install {what(subject.plan)}.", link=f"#install-{slug(backend_of(subject.plan))}")]
+    wanted = [plan for plan in plans(subject) if not plan.blocked]
+    if not wanted or any(state.status == "ready" for state in subject.judgement.backends.values()):
+        return []
+    return [Cell(text=f"Install {what(wanted[0])}.", link=f"#install-{slug(backend_of(wanted[0]))}")]
+
+
 def _for(backends: list[str]) -> str:
     names = [backend_title(name) for name in dict.fromkeys(backends) if name != "machine"]
     return f" (for {', '.join(names)})" if names else ""
 
 
 def appendix_section(subject: Subject, header: Header) -> Section:
-    """How to make the report again, the age of its tables, the sources of its requirements, what left the machine."""
+    """How to make the report again and compare it, the age of its tables, and the sources of its requirements."""
     blocks: list[Block] = []
     if header.command:
         blocks.append(Commands(says="This report again:", lines=(header.command,)))
-    blocks.append(Paragraph(text=_local_only(subject)))
+    blocks.append(_exactly(subject, header))
+    answers = _answers(subject)
+    if answers:
+        blocks.append(Fold(title="Digests of the answers", blocks=(answers,)))
     if subject.tables.ages:
         rows = [row(code(age.name), f"{age.rows}", age.oldest, age.newest) for age in subject.tables.ages]
         heads = ["Table", "#Rows", "Oldest row checked", "Newest"]
@@ -62,25 +78,46 @@ def appendix_section(subject: Subject, header: Header) -> Section:
     return Section(id="appendix", title="Appendix", blocks=tuple(blocks))
 
 
-def _local_only(subject: Subject) -> str:
+def _exactly(subject: Subject, header: Header) -> Block:
+    """Versions, settings and digests that say whether somebody else looks at the same thing."""
+    facts = sha256(msgspec.json.encode(subject.snapshot)).hexdigest()
+    fits = sha256(msgspec.json.encode(subject.fits)).hexdigest()
+    rows = [row("envcheck", header.version)] if header.version else []
     runs = subject.validation.runs if subject.validation else ()
-    remote = [run for run in runs if run.url and not _is_loopback(run.url)]
-    if remote:
-        names = ", ".join(dict.fromkeys(backend_title(run.backend) for run in remote))
-        return f"Prompts left the machine: {names} was asked at another machine's address, because it was named."
-    if runs:
-        return "Nothing left the machine: every engine was asked inside its process or over the loopback address."
-    if subject.snapshot.origin == "machine":
-        return "Nothing left the machine: it was only looked at."
-    return "No machine was touched for this report: its facts came from a file."
+    rows += [row(f"{backend_title(run.backend)} with {run.model}", code(_engine(run))) for run in runs if run.engine]
+    rows.append(row("Settings of the prompts", _settings(runs)))
+    rows.append(row("sha256 of the machine's facts (JSON, as in the in-toto statement)", code(facts)))
+    if subject.fits:
+        rows.append(row("sha256 of the memory and speed rows (JSON)", code(fits)))
+    return table("To reproduce", ["What", "Exactly"], rows)
 
 
-def _is_loopback(url: str) -> bool:
-    host = url.split("//", 1)[-1].split("/", 1)[0].rsplit("@", 1)[-1]
-    name = host[1 : host.index("]")] if host.startswith("[") and "]" in host else host.rsplit(":", 1)[0]
-    numbers = name.split(".")
-    ipv4 = len(numbers) == 4 and numbers[0] == "127" and all(part.isascii() and part.isdigit() for part in numbers)
-    return name in ("localhost", "::1") or ipv4
+def _engine(run: Run) -> str:
+    settings = [f"{name} {value}" for name, value in run.settings.items() if name in _SAME]
+    return "; ".join([run.engine, *settings])
+
+
+_SAME = ("seed", "temperature", "context", "threads", "dtype", "model_digest", "model_sha256", "chat_template_sha256")
+"""Settings that have to be equal for two runs to be comparable."""
+
+
+def _settings(runs: tuple[Run, ...]) -> str:
+    seeds = {run.settings["seed"] for run in runs if "seed" in run.settings}
+    heat = {run.settings["temperature"] for run in runs if "temperature" in run.settings}
+    sampling = prompt_settings()
+    seed, temperature = sorted(seeds or {sampling.seed}), sorted(heat or {sampling.temperature})
+    return f"seed {listed(seed)}, temperature {listed(temperature)}; limits and texts under Metrics and workloads"
+
+
+def _answers(subject: Subject) -> Block | None:
+    """Digests of whole answers: the same engine, weights and settings give the same ones."""
+    rows = [
+        row(backend_title(run.backend), run.model, prompt.id.replace("_", " "), code(prompt.answer_sha256))
+        for run in (subject.validation.runs if subject.validation else ())
+        for prompt in run.prompts
+        if prompt.answer_sha256
+    ]
+    return table("Digests", ["Backend", "Model", "Prompt", "sha256 of the answer"], rows) if rows else None
 
 
 def _sources(subject: Subject) -> Block | None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 
 from envcheck.compose._cells import STATE_WORDS, STATUS_WORDS, row, table
-from envcheck.compose.checked import helps_of
+from envcheck.compose.checked import RELEASE, helps_of
+from envcheck.compose.installs import plan_of
 from envcheck.compose.overview import slug
 from envcheck.schema.blocks import Block, Cell, Fold, Mark, Note, Paragraph, Part, Points, Section
 from envcheck.schema.describe import backend_title, plural
@@ -26,7 +28,11 @@ def compatibility_section(subject: Subject) -> Section | None:
     """A part per backend in the judge's order, after one for what concerns all of them."""
     judgement = subject.judgement
     names = dict.fromkeys([*(["machine"] if _of(judgement.verdicts, "machine") else []), *judgement.backends])
-    helps = helps_of(judgement)
+    mends = helps_of(judgement)
+
+    def helps(verdict: Verdict) -> bool:
+        return mends(verdict) and not (verdict.fixed_by_install and plan_of(verdict.backend, subject))
+
     parts = [_part(name, judgement.backends.get(name), _of(judgement.verdicts, name), helps) for name in names]
     if not parts:
         return None
@@ -46,11 +52,8 @@ def _part(name: str, state: BackendState | None, verdicts: list[Verdict], helps:
         blocks.append(Note(text=state.why, mark=STATE_WORDS[state.status][0]))
     judged = [verdict for verdict in verdicts if verdict.status != "skipped"]
     if judged:
-        order = sorted(judged, key=lambda v: v.status not in _NEEDS_A_LOOK)
         caption = f"Requirements of {backend_title(name)}" if name != "machine" else "What concerns every backend"
-        rows = [_row(verdict, names[verdict.id]) for verdict in order]
-        blocks.append(table(caption, ["Requirement", "Required", "Available", "Status"], rows))
-    blocks += _notes(judged, names, helps)
+        blocks += _tables(caption, judged, names, helps, state)
     skipped = [verdict for verdict in verdicts if verdict.status == "skipped"]
     if skipped:
         blocks.append(_skipped(skipped, names))
@@ -59,16 +62,74 @@ def _part(name: str, state: BackendState | None, verdicts: list[Verdict], helps:
     return Part(id=f"backend-{slug(name)}", title=title, blocks=tuple(blocks))
 
 
-def _row(verdict: Verdict, name: str) -> tuple[Cell, ...]:
-    mark, word = _status(verdict)
-    return row(name, verdict.expected or "–", verdict.actual or "–", Cell(text=word, mark=mark))
+def _tables(
+    caption: str,
+    verdicts: list[Verdict],
+    names: dict[str, str],
+    helps: Callable[[Verdict], bool],
+    state: BackendState | None,
+) -> list[Block]:
+    """What is open, with its way out, then what is met; of a blocked backend the latter is folded away."""
+    newest = next((v.expected for v in verdicts if v.id.endswith(f".{RELEASE}") and v.status == "warning"), "")
+    is_open = [v for v in verdicts if v.status in _NEEDS_A_LOOK and not _is_side_issue(v)]
+    rest = sorted((v for v in verdicts if v not in is_open), key=_is_side_issue)
+    shown = is_open if state and state.status == "blocked" and is_open else [*is_open, *rest]
+    notes = {v.id: _note(v, helps, state) for v in shown}
+    heads = ["Requirement", "Required", "Available", "Status", *(["Note"] if any(notes.values()) else [])]
+    rows = [row(*_row(v, names[v.id], newest), *([notes[v.id]] if any(notes.values()) else [])) for v in shown]
+    blocks: list[Block] = [table(caption, heads, rows)]
+    if len(shown) < len(verdicts):
+        title = f"{plural(len(rest), 'requirement')} that do not stand in the way"
+        met = table(title, heads[:4], [_row(v, names[v.id], newest) for v in rest])
+        blocks.append(Fold(title=title, blocks=(met,)))
+    return blocks
 
 
-def _status(verdict: Verdict) -> tuple[Mark, str]:
+def _is_side_issue(verdict: Verdict) -> bool:
+    return verdict.severity == "info" and verdict.status == "unknown"
+
+
+def _row(verdict: Verdict, name: str, newest: str) -> tuple[Cell, ...]:
+    mark, word = _status(verdict, newest)
+    available = f"unknown: {_reason(verdict)}" if verdict.status == "unknown" and _reason(verdict) else verdict.actual
+    return row(name, verdict.expected or "–", available or "–", Cell(text=word, mark=mark))
+
+
+def _reason(verdict: Verdict) -> str:
+    """Why nobody knows: the part of the sentence that the columns do not say."""
+    return verdict.says.partition(" could not be judged: ")[2].rstrip(".")
+
+
+def _note(verdict: Verdict, helps: Callable[[Verdict], bool], state: BackendState | None) -> str:
+    """The way out, or what an open verdict says beyond its columns and the backend's own line."""
+    if verdict.status not in _NEEDS_A_LOOK or verdict.id.endswith(f".{RELEASE}"):
+        return ""
+    remedy = verdict.remedy if helps(verdict) else None
+    root = " (needs administrator rights)" if remedy and remedy.needs_root else ""
+    said = "" if verdict.fixed_by_install or _reason(verdict) else _beyond_columns(verdict)
+    if state is not None and said and said.rstrip(".") in state.why:
+        said = ""
+    if remedy and remedy.says.partition(" or ")[0].rstrip(".").lower() not in said.lower():
+        return f"{said} {remedy.says}{root}".strip()
+    return f"{said}{root}" if said else ""
+
+
+def _beyond_columns(verdict: Verdict) -> str:
+    """The sentence without "this is …"; nothing where the rest only repeats the requirement."""
+    says = verdict.says.partition("; this is ")[0].partition("; this GPU has ")[0].rstrip(".")
+    wanted = verdict.expected.removeprefix("≥ ")
+    if re.fullmatch(r"\S+ \S+ needs .{0,40}" + re.escape(wanted), says):
+        return ""
+    return f"{says}."
+
+
+def _status(verdict: Verdict, newest: str) -> tuple[Mark, str]:
     if verdict.status == "not_met" and verdict.fixed_by_install:
         return "caution", "to be installed"
     if verdict.status == "not_met" and verdict.severity != "blocker":
         return "caution", "not met, not needed" if verdict.severity == "info" else "not met, to note"
+    if verdict.status == "not_met" and newest and f" {newest} " in verdict.says:
+        return "caution", f"not met by {newest}"
     return STATUS_WORDS[verdict.status]
 
 
@@ -95,20 +156,6 @@ def _basis(verdicts: Sequence[Verdict]) -> str:
     dates = sorted({verdict.checked for verdict in verdicts if verdict.checked})
     checked = "" if not dates else f", rows checked {dates[0]}" + (f" to {dates[-1]}" if dates[-1] != dates[0] else "")
     return f"Required: table (requirements matrix{checked}). Available: as read from the machine or stated."
-
-
-def _notes(verdicts: list[Verdict], names: dict[str, str], helps: Callable[[Verdict], bool]) -> list[Block]:
-    """What each open verdict says, and its way out where it gets the backend further."""
-    items = []
-    for verdict in verdicts:
-        if verdict.status not in _NEEDS_A_LOOK or (verdict.severity == "info" and verdict.status == "unknown"):
-            continue
-        remedy = verdict.remedy if helps(verdict) else None
-        text = f"{names[verdict.id]}: {verdict.says}" + (f" → {remedy.says}" if remedy else "")
-        if remedy and remedy.needs_root:
-            text += " (needs administrator rights)"
-        items.append(Cell(text=text, mark=_status(verdict)[0]))
-    return [Points(items=tuple(items))] if items else []
 
 
 def _skipped(verdicts: list[Verdict], names: dict[str, str]) -> Fold:

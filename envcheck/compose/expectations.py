@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from envcheck.compose._cells import FIT_WORDS, code, number, row, table
 from envcheck.schema.blocks import Band as DrawnBand
-from envcheck.schema.blocks import Bands, Block, Cell, Paragraph, Section
+from envcheck.schema.blocks import Bands, Block, Cell, Section
 from envcheck.schema.describe import backend_title, listed
 from envcheck.schema.fit import Band, FitRow
 from envcheck.schema.report import Subject
@@ -21,13 +21,11 @@ def expectations_section(subject: Subject) -> Section | None:
     rows = [_row(fit) for fit in fits]
     heads = ["Model", "Backend", "Weights as", "#Decode, tokens/s", "Band", "#Prefill, tokens/s", "#TTFT, ms", "Fits"]
     bases = listed(sorted({fit.basis for fit in fits}))
-    basis = f"{bases.capitalize()}; a band covers 8 of 10 measured figures of like machines."
-    blocks: list[Block] = [table("Expected speed", heads, rows, basis), _bands(fits, subject)]
-    left_out = sorted(
-        {f"{fit.model} in {backend_title(fit.backend)} {fit.quant}" for fit in subject.fits if fit.status == "no"}
+    basis = (
+        f"{bases.capitalize()}; a band covers 8 of 10 measured figures of like machines. TTFT of a prompt of 512 "
+        "tokens; what does not fit is left out."
     )
-    if left_out:
-        blocks.append(Paragraph(text=f"No speed for what does not fit: {listed(left_out)}."))
+    blocks: list[Block] = [table("Expected speed", heads, rows, basis), _bands(fits, subject)]
     return Section(id="expectations", title="Performance expectations", blocks=tuple(blocks))
 
 

@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from envcheck.compose._cells import command_line, table
 from envcheck.compose.checked import actions
-from envcheck.compose.profiles import profiles
-from envcheck.schema.blocks import Block, Cell, Commands, Fold, Note, Part, Points, Section
-from envcheck.schema.describe import backend_title, listed
+from envcheck.compose.installs import backend_of, by_envcheck, install_line, interpreter, is_planned, plans, what
+from envcheck.compose.overview import slug
+from envcheck.schema.blocks import Block, Cell, Commands, Fold, Note, Paragraph, Part, Points, Section
+from envcheck.schema.describe import backend_title
 from envcheck.schema.facts import is_known, value_of
 from envcheck.schema.plan import Plan, Step
 from envcheck.schema.report import Action, Subject
+from envcheck.schema.verdict import BackendState
 
-_TORCH_SAYS = (
-    "PyTorch: its version, the CUDA or ROCm inside, the architectures compiled in, and whether it sees the GPU."
-)
 _TORCH = (
-    'python3 -c "import torch; print(torch.__version__, torch.version.cuda or torch.version.hip, '
-    'torch.cuda.get_arch_list(), torch.cuda.is_available())"'
+    "import torch; print(torch.__version__, torch.version.cuda or torch.version.hip, torch.cuda.get_arch_list(), "
+    "torch.cuda.is_available())"
 )
 _TORCH_SUM = (
-    'python3 -c "import torch; gpu, mps = torch.cuda.is_available(), torch.backends.mps.is_available(); '
+    "import torch; gpu, mps = torch.cuda.is_available(), torch.backends.mps.is_available(); "
     "d = 'cuda' if gpu else 'mps' if mps else 'cpu'; "
-    'print(d, torch.ones(64, 64, device=d).matmul(torch.ones(64, 64, device=d)).sum().item())"  # 262144.0'
+    "print(d, torch.ones(64, 64, device=d).matmul(torch.ones(64, 64, device=d)).sum().item())"
 )
+"""The product of two matrices of ones sums to 64³ = 262144."""
 
 
 def installation_section(subject: Subject) -> Section | None:
@@ -32,73 +34,74 @@ def installation_section(subject: Subject) -> Section | None:
 
 
 def _install_part(subject: Subject) -> Part | None:
-    blocks: list[Block] = []
-    if subject.plan is not None:
-        blocks += _planned(subject.plan, value_of(subject.snapshot.os.family))
+    found = [_planned(plan, subject) for plan in plans(subject)]
+    blocks: list[Block] = [part for part in found if part is not None]
     blocks += _remedies(subject)
     if not blocks:
         return None
+    if any(by_envcheck(plan) for plan in plans(subject)):
+        text = (
+            "envcheck installs with hashes, verifies, and undoes everything if a step fails; without --yes it only "
+            "shows the plan."
+        )
+        blocks.insert(0, Paragraph(text=text))
     return Part(id="installation-commands", title="Installation commands", blocks=tuple(blocks))
 
 
-def _planned(plan: Plan, family: str | None) -> list[Block]:
+def _planned(plan: Plan, subject: Subject) -> Part | None:
+    """One backend: what was decided and why, the command, and what the same is by hand."""
+    family = value_of(subject.snapshot.os.family)
+    name = backend_of(plan)
     blocks: list[Block] = []
-    decision = plan.decision
-    if decision.accelerator:
-        torch = f"PyTorch {decision.torch} " if decision.torch else ""
-        because = f", because {listed(list(decision.because))}" if decision.because else ""
-        blocks.append(Note(text=f"Chosen for {_title(plan)}: {torch}{decision.accelerator}{because}.", mark="good"))
     for blocked in plan.blocked:
         way = f" {blocked.remedy.says}" if blocked.remedy else ""
         blocks.append(Note(text=f"{blocked.says}{way}", mark="bad"))
-    by_itself = [step for step in plan.steps if not step.manual]
-    if by_itself and plan.target:
-        line = ["envcheck", "install", *plan.profile.split("+"), "--target", plan.target]
-        says = "With hashes, verified, and undone if a step fails (without --yes it only shows the plan):"
-        blocks.append(Commands(says=says, lines=(command_line([*line, "--yes"], family),)))
-    groups = (
-        (by_itself, "The same by hand:"),
-        ([s for s in plan.steps if s.manual], "By hand, it changes the system:"),
-    )
-    for steps, says in groups:
-        if steps:
-            blocks.append(Commands(says=says, lines=tuple(_step(step, family) for step in steps)))
-    if decision.rejected:
-        rows = [(Cell(text=choice.choice), choice.because) for choice in decision.rejected]
-        blocks.append(
-            Fold(
-                title="Choices that were looked at and not taken",
-                blocks=(table("Rejected", ["Choice", "Because"], rows),),
-            )
+    if by_envcheck(plan):
+        blocks.append(Commands(says=f"{what(plan)}:", lines=(install_line(plan, subject),), language=shell_of(subject)))
+        if plan.decision.because:
+            items = tuple(Cell(text=f"{text}.") for text in plan.decision.because)
+            blocks += [Paragraph(text="Why this build:"), Points(items=items)]
+        by_hand = Commands(
+            says="With uv, without hashes and without a way back:",
+            lines=tuple(command_line(step.argv, family) for step in plan.steps if not step.manual),
+            language=shell_of(subject),
         )
-    return blocks
+        blocks.append(Fold(title="The same by hand, and what was not taken", blocks=(by_hand, *_rejected(plan))))
+    blocks += _by_hand([step for step in plan.steps if step.manual], family)
+    return Part(id=f"install-{slug(name)}", title=backend_title(name), blocks=tuple(blocks)) if blocks else None
 
 
-def _title(plan: Plan) -> str:
-    return backend_title(profiles().get(plan.profile, "") or plan.profile)
+def _by_hand(steps: list[Step], family: str | None) -> list[Block]:
+    """Steps of the makers' own installer, the ones with the same words together."""
+    grouped: dict[str, list[Step]] = {}
+    for step in steps:
+        grouped.setdefault(step.says, []).append(step)
+    return [
+        Commands(
+            says=says + (" Needs administrator rights." if any(step.needs_root for step in found) else ""),
+            lines=tuple(command_line(step.argv, family) for step in found),
+        )
+        for says, found in grouped.items()
+    ]
 
 
-def _step(step: Step, family: str | None) -> str:
-    return f"{command_line(step.argv, family)}  # {step.says}"
+def _rejected(plan: Plan) -> list[Block]:
+    rejected = plan.decision.rejected
+    if not rejected:
+        return []
+    rows = [(Cell(text=choice.choice), choice.because) for choice in rejected]
+    return [table("Looked at and not taken", ["Choice", "Because"], rows)]
+
+
+def shell_of(subject: Subject) -> Literal["bash", "powershell"]:
+    """The language of the machine's commands."""
+    return "powershell" if value_of(subject.snapshot.os.family) == "windows" else "bash"
 
 
 def _remedies(subject: Subject) -> list[Block]:
-    """The ways out that change something, less what the plan above does already."""
+    """The ways out that change something, less what the plans above do already."""
     found = [action for action in actions(subject.judgement) if action.commands and not is_planned(action, subject)]
     return [Commands(says=_says(action), lines=action.commands) for action in found]
-
-
-def is_planned(action: Action, subject: Subject) -> bool:
-    """Whether the plan does it already."""
-    planned, commands = planned_backend(subject), action.commands
-    of = {v.id: v.backend for v in subject.judgement.verdicts}
-    installs = bool(commands) and commands[0].startswith(("pip install", "uv ", "envcheck install"))
-    return planned is not None and installs and all(of[verdict] == planned for verdict in action.serves)
-
-
-def planned_backend(subject: Subject) -> str | None:
-    """The backend that the plan installs."""
-    return profiles().get(subject.plan.profile) if subject.plan and not subject.plan.blocked else None
 
 
 def _says(action: Action) -> str:
@@ -107,14 +110,7 @@ def _says(action: Action) -> str:
 
 def _validation_part(subject: Subject) -> Part | None:
     states = {name: state.status for name, state in subject.judgement.backends.items() if state.status != "blocked"}
-    blocks: list[Block] = []
-    if any(name in states for name in ("transformers", "vllm", "sglang")):
-        blocks.append(Commands(says=_TORCH_SAYS, lines=(_TORCH,)))
-        blocks.append(Commands(says="PyTorch really computes there: 64 × 64 × 64 ones.", lines=(_TORCH_SUM,)))
-    imports = [(name, module) for name, module in _IMPORTS if name in states]
-    if imports:
-        lines = tuple(f'python3 -c "import {module}; print({module}.__version__)"' for _, module in imports)
-        blocks.append(Commands(says="The packages import, in these versions.", lines=lines))
+    blocks: list[Block] = [block for name in _IN_PYTHON if name in states for block in _in_python(name, subject)]
     servers = [line for name, line in _SERVERS if name in states]
     if servers:
         blocks.append(Commands(says="The server answers.", lines=tuple(servers)))
@@ -123,15 +119,36 @@ def _validation_part(subject: Subject) -> Part | None:
         blocks.append(Commands(says="A container sees the GPU.", lines=(line,)))
     if not blocks:
         return None
-    blocks.append(
-        Points(
-            items=(Cell(text="None of these proves an answer: only real prompts do (benchmark plan, second phase)."),)
-        )
-    )
+    text = "None of these proves an answer: only real prompts do (benchmark plan, second phase)."
+    blocks.append(Paragraph(text=text))
     return Part(id="validation-commands", title="Validation commands", blocks=tuple(blocks))
 
 
-_IMPORTS = (("transformers", "transformers"), ("vllm", "vllm"), ("sglang", "sglang"))
+_IN_PYTHON = ("transformers", "vllm", "sglang")
+
+
+def _in_python(name: str, subject: Subject) -> list[Block]:
+    """The package imports; where it is the first one that brings PyTorch, that computes on the right device."""
+    python = interpreter(name, subject)
+    codes = [f"import {name}; print({name}.__version__)", _TORCH, _TORCH_SUM]
+    states = subject.judgement.backends
+    before = [other for other in _IN_PYTHON[: _IN_PYTHON.index(name)] if _may_run(other, states)]
+    if any(interpreter(other, subject) == python for other in before):
+        codes = codes[:1]
+    says = f"{backend_title(name)} imports" + (
+        "; PyTorch states its version, its CUDA or ROCm, its architectures and whether it sees a GPU, and the product "
+        "of two matrices of ones sums to 262144."
+        if len(codes) > 1
+        else "."
+    )
+    lines = tuple(f'{python} -c "{code}"' for code in codes)
+    return [Commands(says=says, lines=lines, language=shell_of(subject))]
+
+
+def _may_run(name: str, states: dict[str, BackendState]) -> bool:
+    return name in states and states[name].status != "blocked"
+
+
 _SERVERS = (
     ("ollama", "curl -fsS http://127.0.0.1:11434/api/version"),
     ("llama.cpp", "curl -fsS http://127.0.0.1:8080/health"),

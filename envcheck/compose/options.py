@@ -1,10 +1,13 @@
-"""The ways to run a model here side by side: backends, presets, and memory as the context grows."""
+"""The ways to run a model here side by side: backends with a recommendation, and other models."""
 
 from __future__ import annotations
 
-from envcheck.compose._cells import FIT_WORDS, STATE_WORDS, code, number, row, table
-from envcheck.schema.blocks import Bar, Bars, Block, Cell, Note, Part, Section
-from envcheck.schema.describe import backend_title, gib
+from typing import Literal
+
+from envcheck.compose._cells import FIT_WORDS, STATE_WORDS, code, memory_cell, number, row, table
+from envcheck.compose.presets import curves_part, presets_part
+from envcheck.schema.blocks import Block, Cell, Note, Paragraph, Part, Points, Section
+from envcheck.schema.describe import backend_title, gib, listed
 from envcheck.schema.fit import FitRow
 from envcheck.schema.report import Subject
 
@@ -14,23 +17,26 @@ _DRAFT_TOKENS = 256
 
 def options_section(subject: Subject) -> Section | None:
     """Comparison with a recommendation, presets, memory against context; None where nothing fits."""
-    parts = [_comparison(subject), _presets(subject), _curves(subject)]
+    parts = [_comparison(subject), _alternatives(subject), presets_part(subject), curves_part(subject)]
     found = tuple(part for part in parts if part is not None)
     return Section(id="options", title="Options compared", blocks=found) if found else None
 
 
 def _single(subject: Subject, many: FitRow) -> FitRow | None:
-    return next(
-        (f for f in subject.fits if (f.backend, f.model, f.quant) == (many.backend, many.model, many.quant)), None
-    )
+    wanted = (many.backend, many.model, many.quant)
+    return next((f for f in (*subject.singles, *subject.fits) if (f.backend, f.model, f.quant) == wanted), None)
 
 
-def _seconds(fit: FitRow, *, slow: bool = False) -> float | None:
+def _seconds(fit: FitRow, bound: Literal["middle", "slow", "fast"] = "middle") -> float | None:
     """Time of one answer, seconds: first token, then the rest at decode speed."""
     speed = fit.speed
     if speed is None or speed.decode_tps is None or speed.ttft_ms is None:
         return None
-    first, pace = (speed.ttft_ms.high, speed.decode_tps.low) if slow else (speed.ttft_ms.value, speed.decode_tps.value)
+    first, pace = {
+        "middle": (speed.ttft_ms.value, speed.decode_tps.value),
+        "slow": (speed.ttft_ms.high, speed.decode_tps.low),
+        "fast": (speed.ttft_ms.low, speed.decode_tps.high),
+    }[bound]
     return first / 1000 + (_DRAFT_TOKENS - 1) / pace if pace > 0 else None
 
 
@@ -42,16 +48,12 @@ def _comparison(subject: Subject) -> Part | None:
     heads += ["#Three at a time: memory", "#Until all three, s"]
     rows = [_pair(one, many, subject) for one, many in pairs]
     basis = (
-        f"Calculated; seconds for an answer of {_DRAFT_TOKENS} tokens (assumed) at the middle of the bands. Three at a "
-        "time: each sequence with the same context."
+        f"Calculated; seconds for a prompt of 512 and an answer of {_DRAFT_TOKENS} tokens (assumed) at the middle of "
+        "the bands. Three at a time: each sequence with the same context."
     )
-    blocks: list[Block] = [table("Backends compared", heads, rows, basis)]
-    advice = _advice(subject, pairs)
-    if advice:
-        blocks.insert(0, Note(text=advice, mark="good"))
-    return Part(
-        id="options-backends", title="Backends: a single query, and three drafts in parallel", blocks=tuple(blocks)
-    )
+    blocks: list[Block] = [*advice(subject, pairs), table("Backends compared", heads, rows, basis)]
+    title = "Backends: a single query, and three drafts in parallel"
+    return Part(id="options-backends", title=title, blocks=tuple(blocks))
 
 
 def _pair(one: FitRow, many: FitRow, subject: Subject) -> tuple[Cell, ...]:
@@ -63,123 +65,105 @@ def _pair(one: FitRow, many: FitRow, subject: Subject) -> tuple[Cell, ...]:
         Cell(text=words, mark=mark),
         one.model,
         code(one.quant),
-        _memory(one),
+        memory_cell(one),
         number(decode.value if decode else None),
         number(_seconds(one)),
-        _memory(many) if runs else Cell(text=FIT_WORDS[many.status][1], mark=FIT_WORDS[many.status][0]),
+        memory_cell(many) if runs else Cell(text=FIT_WORDS[many.status][1], mark=FIT_WORDS[many.status][0]),
         number(_seconds(many)) if runs else Cell(text="–"),
     )
 
 
-def _memory(fit: FitRow) -> Cell:
-    terms = fit.memory_mib
-    return Cell(text="–") if terms is None else Cell(text=gib(terms.total), sort=terms.total)
-
-
-def _advice(subject: Subject, pairs: list[tuple[FitRow, FitRow]]) -> str:
-    """What the figures above speak for: the fastest for one, and for three; never more than they say."""
-    timed = [(seconds, one) for one, _ in pairs if (seconds := _seconds(one)) is not None]
-    three = [(s, many) for _, many in pairs if many.status in ("fits", "tight") and (s := _seconds(many)) is not None]
-    if len(timed) < 2:
-        return ""
-    best = min(timed, key=lambda pair: pair[0])
-    says = f"Expected to be fastest for one query: {backend_title(best[1].backend)} ({best[1].quant}, {best[0]:.1f} s)"
-    if three:
-        drafts = min(three, key=lambda pair: pair[0])
-        says += f"; for three at a time: {backend_title(drafts[1].backend)} ({drafts[1].quant}, {drafts[0]:.1f} s)"
+def advice(subject: Subject, pairs: list[tuple[FitRow, FitRow]]) -> list[Block]:
+    """What the figures speak for, never more than they say: where bands overlap, only a measurement decides."""
+    singles = _ranked([one for one, _ in pairs])
+    if len(singles) < 2:
+        return []
+    threes = _ranked([many for _, many in pairs if many.status in ("fits", "tight")])
+    blocks: list[Block] = [Note(text=f"Expected to be fastest for one query: {_winner(singles)}.", mark="good")]
+    items = []
+    if threes:
+        items.append(f"Three drafts at a time: {_winner(threes)}.")
+    items += _four_bits(pairs)
     if len({one.quant for one, _ in pairs}) > 1:
-        says += ". The rows differ in their weights' precision, so in answer quality too, which no figure here measures"
-    ready = [
-        backend_title(one.backend) for one, _ in pairs if subject.judgement.backends[one.backend].status == "ready"
-    ]
-    return says + (f". Ready now: {', '.join(ready)}." if ready else ". None of them is known to be installed.")
+        items.append("The rows differ in the precision of their weights, so in the quality of answers.")
+    states = subject.judgement.backends
+    ready = dict.fromkeys(backend_title(one.backend) for one, _ in pairs if states[one.backend].status == "ready")
+    items.append(f"Ready now: {', '.join(ready)}." if ready else "None of them is known to be installed.")
+    return [*blocks, Points(items=tuple(Cell(text=text) for text in items))]
 
 
-def _presets(subject: Subject) -> Part | None:
-    if not subject.presets:
-        return None
-    heads = [
-        "Backend",
-        "Preset",
-        "Model",
-        "#Context",
-        "#At a time",
-        "#Memory",
-        "#Left free",
-        "#Decode each, tokens/s",
-        "Fits",
-    ]
-    rows = [_preset(item.name, item.row) for item in subject.presets]
-    basis = (
-        "Calculated. balanced: up to four sequences; performance: as many as fit; memory_optimized: one short sequence."
+def _ranked(fits: list[FitRow]) -> list[tuple[float, FitRow]]:
+    """Rows with a time, the fastest first."""
+    return sorted(((s, fit) for fit in fits if (s := _seconds(fit)) is not None), key=lambda pair: pair[0])
+
+
+def _winner(ranked: list[tuple[float, FitRow]]) -> str:
+    """The fastest with its time; with it those whose best case beats its worst."""
+    (best, first), rest = ranked[0], ranked[1:]
+    slow = _seconds(first, "slow") or best
+    near = [fit for _, fit in rest if (_seconds(fit, "fast") or slow) < slow]
+    text = f"{_named(first)}, {best:.1f} s"
+    if not near:
+        return text
+    return (
+        f"{text}; the bands of {listed([_named(fit) for fit in near])} overlap with its own, so measure before choosing"
     )
-    return Part(
-        id="options-presets", title="Presets compared", blocks=(table("Presets", heads, rows, basis),)
-    )  # fmt: skip
 
 
-def _preset(name: str, fit: FitRow) -> tuple[Cell, ...]:
+def _named(fit: FitRow) -> str:
+    return f"{backend_title(fit.backend)} in {fit.quant}"
+
+
+def _four_bits(pairs: list[tuple[FitRow, FitRow]]) -> list[str]:
+    """Ollama's four bits against vLLM's, where both can run."""
+    ollama = next((pair for pair in pairs if pair[0].backend == "ollama"), None)
+    vllm = next((pair for pair in pairs if pair[0].backend == "vllm" and pair[0].quant in ("awq", "gptq-int4")), None)
+    if ollama is None or vllm is None or ollama[0].model != vllm[0].model:
+        return []
+    said = [f"one query {_time(pair[0])}, three drafts {_time(pair[1])}" for pair in (ollama, vllm)]
+    return [f"{_named(ollama[0])}: {said[0]}; {_named(vllm[0])}: {said[1]}."]
+
+
+def _time(fit: FitRow) -> str:
+    seconds = _seconds(fit) if fit.status in ("fits", "tight") else None
+    if seconds is None:
+        return "not possible" if fit.status == "no" else "unknown"
+    return f"{seconds:.1f} s ({_seconds(fit, 'fast'):.1f}–{_seconds(fit, 'slow'):.1f})"
+
+
+def _alternatives(subject: Subject) -> Part | None:
+    """Other models in four bits: what they need, and what a server takes of the card whatever they need."""
+    if not subject.alternatives:
+        return None
+    heads = ["Model", "Backend", "Weights as", "#Weights", "#Needed", "Fits", "#Decode, tokens/s", "#One query, s"]
+    rows = [_alternative(fit) for fit in subject.alternatives]
+    basis = (
+        f"Calculated, one sequence; Needed includes the cache of {max(f.context for f in subject.alternatives)} tokens."
+    )
+    blocks: list[Block] = [table("Alternatives in four bits", heads, rows, basis)]
+    reserved = [fit for fit in subject.alternatives if fit.reserved_mib and fit.status in ("fits", "tight")]
+    if reserved:
+        least = min(reserved, key=lambda fit: fit.reserved_mib or 0.0)
+        text = (
+            f"vLLM reserves {gib(least.reserved_mib or 0.0)} of each card (its --gpu-memory-utilization) however "
+            "little a model needs; what the model leaves of that becomes KV cache. Needed is the least that would "
+            "do."
+        )
+        blocks.append(Paragraph(text=text))
+    return Part(id="options-models", title="Alternative models", blocks=tuple(blocks))
+
+
+def _alternative(fit: FitRow) -> tuple[Cell, ...]:
     terms, (mark, word) = fit.memory_mib, FIT_WORDS[fit.status]
     decode = fit.speed.decode_tps if fit.speed else None
+    where = f"{word}, on {fit.devices} GPUs" if fit.devices > 1 and fit.status in ("fits", "tight") else word
     return row(
+        fit.model,
         backend_title(fit.backend),
-        code(name),
-        f"{fit.model} {fit.quant}",
-        number(fit.context, 0),
-        number(fit.concurrency, 0),
-        _memory(fit),
-        Cell(text=gib(terms.headroom), sort=terms.headroom) if terms and terms.headroom >= 0 else Cell(text="–"),
+        code(fit.quant),
+        Cell(text=gib(terms.weights + fit.host_mib), sort=terms.weights + fit.host_mib) if terms else "–",
+        Cell(text=gib(terms.total + fit.host_mib), sort=terms.total + fit.host_mib) if terms else "–",
+        Cell(text=where, mark=mark),
         number(decode.value if decode else None),
-        Cell(text=word, mark=mark),
+        number(_seconds(fit)),
     )
-
-
-def _curves(subject: Subject) -> Part | None:
-    rows = [fit for fit in subject.curves if fit.memory_mib is not None]
-    if not rows:
-        return None
-    cells = [
-        row(
-            backend_title(fit.backend),
-            f"{fit.model} {fit.quant}",
-            number(fit.context, 0),
-            _memory(fit),
-            Cell(text=FIT_WORDS[fit.status][1], mark=FIT_WORDS[fit.status][0]),
-        )
-        for fit in rows
-    ]
-    names = list(dict.fromkeys(fit.backend for fit in rows))
-    charts = [_chart([fit for fit in rows if fit.backend == name]) for name in names]
-    basis = (
-        "Calculated, one sequence; the last row of each backend is the longest context that fits or was trained for."
-    )
-    heads = ["Backend", "Model", "#Context", "#Memory", "Fits"]
-    return Part(
-        id="options-context",
-        title="Memory against context",
-        blocks=(table("Memory against context", heads, cells, basis), *charts),
-    )
-
-
-def _chart(rows: list[FitRow]) -> Bars:
-    bars = []
-    for fit in rows:
-        if (terms := fit.memory_mib) is None:
-            continue
-        low, high = (fit.interval_mib or {}).get("total", (terms.total, terms.total))
-        bars.append(
-            Bar(
-                label=f"{fit.context} tokens",
-                value=round(terms.total / 1024, 2),
-                low=round(low / 1024, 2),
-                high=round(high / 1024, 2),
-                limit=round(terms.available / 1024, 2),
-                mark=FIT_WORDS[fit.status][0],
-            )
-        )
-    first, last = rows[0], rows[-1]
-    says = (
-        f"From {first.context} to {last.context} tokens it grows from {bars[0].value:.1f} to {bars[-1].value:.1f} GiB."
-    )
-    title = f"{first.model} {first.quant} in {backend_title(first.backend)}, by context"
-    return Bars(title=title, unit="GiB", says=says, bars=tuple(bars))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from envcheck.compose._cells import STATE_WORDS, row, table
 from envcheck.compose.checked import first_action
+from envcheck.compose.installs import first_install
 from envcheck.compose.profiles import missing
 from envcheck.schema.blocks import Block, Cell, Commands, Note, Section
 from envcheck.schema.describe import (
@@ -38,7 +39,7 @@ def outcome(subject: Subject) -> Outcome:
     states = [state.status for state in subject.judgement.backends.values()]
     readiness: Readiness = next((status for status in _ORDER if status in states), "unknown")
     proofs = proven_runs(subject)
-    first = first_action(subject.judgement)
+    first = first_install(subject) or first_action(subject.judgement)
     gaps = _missing(subject)
     return Outcome(
         readiness=readiness,

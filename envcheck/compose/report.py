@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from envcheck.compose._cells import settled
 from envcheck.compose.acceleration import acceleration_section
-from envcheck.compose.benchmark_plan import plan_section, workloads_section
+from envcheck.compose.acceptance import acceptance_section
+from envcheck.compose.benchmark_plan import plan_section
 from envcheck.compose.closing import appendix_section, next_steps_section
 from envcheck.compose.compatibility import compatibility_section
 from envcheck.compose.critical import critical_section
 from envcheck.compose.expectations import expectations_section
 from envcheck.compose.installation import installation_section
+from envcheck.compose.locality import local_only_section
 from envcheck.compose.measured import measured_section
+from envcheck.compose.metrics import workloads_section
+from envcheck.compose.models import models_section
 from envcheck.compose.optimisations import optimisations_section
 from envcheck.compose.options import options_section
 from envcheck.compose.overview import outcome, overview_section
 from envcheck.compose.packages import packages_section
+from envcheck.compose.troubleshooting import troubleshooting_section
 from envcheck.schema.blocks import Section
 from envcheck.schema.report import SCHEMA_VERSION, Header, Report, Subject
 
@@ -32,10 +37,14 @@ def compose(subject: Subject, header: Header) -> Report:
         workloads_section(),
         installation_section(subject),
         expectations_section(subject),
+        models_section(subject),
         options_section(subject),
         optimisations_section(subject),
         measured_section(subject),
         next_steps_section(subject, answer),
+        acceptance_section(subject),
+        troubleshooting_section(subject),
+        local_only_section(subject),
         appendix_section(subject, header),
     ]
     return settled(

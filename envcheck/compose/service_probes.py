@@ -6,7 +6,7 @@ from envcheck.schema.blocks import Block, Commands, Paragraph, Part
 from envcheck.schema.facts import value_of
 from envcheck.schema.report import Subject
 
-_PORTS = {"vllm": 8000, "ollama": 11434, "llama.cpp": 8080, "sglang": 30000}
+PORTS = {"vllm": 8000, "ollama": 11434, "llama.cpp": 8080, "sglang": 30000}
 """Default ports of the OpenAI-compatible servers (vLLM and SGLang quick starts, Ollama FAQ, llama-server README)."""
 
 _CHROMA = (
@@ -27,9 +27,9 @@ def service_phase(subject: Subject, backends: list[str]) -> Part | None:
     if value_of(subject.snapshot.os.family) == "windows":
         return None
     blocks: list[Block] = []
-    served = next((name for name in backends if name in _PORTS), None)
+    served = next((name for name in backends if name in PORTS), None)
     if served:
-        blocks.append(_load(_PORTS[served]))
+        blocks.append(_load(PORTS[served]))
     names = {package.name for package in subject.tables.packages}
     stores = tuple(line for name, line in (("chromadb", _CHROMA), ("qdrant-client", _QDRANT)) if name in names)
     if stores:

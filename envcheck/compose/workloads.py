@@ -40,5 +40,20 @@ def workloads() -> tuple[Workload, ...]:
     )
 
 
+class PromptSettings(Record):
+    """What all prompts are sent with."""
+
+    seed: str
+    temperature: str
+
+
+@lru_cache(maxsize=1)
+def prompt_settings() -> PromptSettings:
+    """The settings of `requirements_matrix/prompts.toml`."""
+    with (folder("requirements_matrix") / "prompts.toml").open("rb") as file:
+        found = tomllib.load(file)["settings"]
+    return PromptSettings(seed=str(found["seed"]), temperature=f"{found['temperature']:g}")
+
+
 def _shown(text: str, document: str) -> str:
     return " ".join(text.replace("{document}", f"[{document}]").split())

@@ -52,10 +52,12 @@ def vllm(
     return shlex.join(words)
 
 
-def transformers(facts: ModelFacts, quant: str, on_processor: bool) -> str:
-    """Python that loads the model where it was counted."""
+def transformers(facts: ModelFacts, quant: str, devices: tuple[Device, ...]) -> str:
+    """Python that loads the model where it was counted; on the processor where no device was."""
     kind = {"fp16": "float16", "fp32": "float32"}.get(quant, "bfloat16")
-    place = "cpu" if on_processor else "auto"
+    if kind == "bfloat16" and _without_bfloat16(devices):
+        kind = "float16"
+    place = "auto" if devices else "cpu"
     # Python takes the text between double quotes, so the shell's single quotes go around it without any escapes.
     model, dtype, where = (json.dumps(word) for word in (checkpoint(facts, quant), kind, place))
     code = (

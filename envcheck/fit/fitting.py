@@ -267,7 +267,7 @@ def _command(row: FitRow, placing: Chosen, model: ModelFacts) -> str:
             model, row.quant, row.context, row.concurrency, placing.devices, placing.tensor, placing.pipeline,
             placing.utilization,
         )  # fmt: skip
-    return commands.transformers(model, row.quant, not placing.devices)
+    return commands.transformers(model, row.quant, placing.devices)
 
 
 def _assumed(row: FitRow, placing: Chosen, model: ModelFacts) -> tuple[str, ...]:

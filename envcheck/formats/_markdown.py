@@ -76,7 +76,7 @@ def blocks(items: tuple[Block, ...], level: int = 3) -> str:
 
 
 def block(item: Block, level: int) -> str:
-    """One block. Charts give nothing: their figures are in the table beside them."""
+    """One block. Of a chart its sentence: the figures are in the table beside it."""
     match item:
         case Paragraph():
             return escaped(item.text)
@@ -93,7 +93,7 @@ def block(item: Block, level: int) -> str:
         case Part():
             return f"{anchor(item.id)}{'#' * level} {escaped(item.title)}\n\n{blocks(item.blocks, min(level + 1, 6))}"
         case Bars() | Bands() | Timeline():
-            return ""
+            return f"{escaped(item.title)}: {escaped(item.says)}"
 
 
 def anchor(name: str) -> str:

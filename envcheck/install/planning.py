@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from envcheck.schema.errors import EnvcheckError
-from envcheck.schema.facts import value_of
+from envcheck.schema.facts import Absent, Known, value_of
 from envcheck.schema.plan import Cost, Decision, PlannedPackage, Step
 from envcheck.schema.recipe import Choice, Profile
 from envcheck.schema.snapshot import Snapshot
@@ -101,9 +101,12 @@ def require_room(cost: Cost, target: str) -> None:
 def manual_steps(profiles: Sequence[Profile], snapshot: Snapshot) -> Iterable[Step]:
     """What envcheck prints and never runs: drivers, servers, system packages."""
     family = value_of(snapshot.os.family)
+    vendors: set[str] = {gpu.vendor for gpu in value_of(snapshot.gpus) or ()} or {"none"}
     for profile in profiles:
         for manual in profile.manual:
             if manual.os and family is not None and family not in manual.os:
+                continue
+            if manual.gpus and isinstance(snapshot.gpus, Known | Absent) and not vendors & set(manual.gpus):
                 continue
             for command in manual.commands:
                 yield Step(

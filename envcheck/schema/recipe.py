@@ -15,6 +15,8 @@ class ManualStep(Record):
     """What it may break or replace."""
     os: tuple[str, ...] = ()
     """Operating systems it is for; empty for all."""
+    gpus: tuple[str, ...] = ()
+    """Vendors of the GPU it is for, "none" for a machine without one; empty for all."""
 
 
 class Profile(Record):

@@ -144,15 +144,21 @@ class Subject(Record, omit_defaults=False):
     judgement: Judgement
     fits: tuple[FitRow, ...] = ()
     plan: Plan | None = None
-    """What installing the best-suited backend that is not there would do."""
+    """What installing the best-suited backend would do; None where one is ready or none can be installed."""
+    other_plans: tuple[Plan, ...] = ()
+    """The same for the other backends that could run here; one without a target has an installer of its own."""
     validation: Validation | None = None
     tables: Tables = Tables()
     presets: tuple[PresetRow, ...] = ()
     """Settings that `fit --preset` would choose, for one model per backend."""
     curves: tuple[FitRow, ...] = ()
     """One model per backend at growing contexts."""
+    singles: tuple[FitRow, ...] = ()
+    """One model per backend, also in four bits where the backend has kernels for them: what is compared."""
     parallel: tuple[FitRow, ...] = ()
-    """The same models with three requests at a time."""
+    """The same with three requests at a time."""
+    alternatives: tuple[FitRow, ...] = ()
+    """Other models that a team weighs against each other, in four bits."""
     headroom_gib: float | None = None
     """GPU memory that the project keeps free, in GiB."""
 

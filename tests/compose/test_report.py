@@ -22,7 +22,7 @@ from tests.compose.fixtures import HEADER, cpu_box, fit_row, small_run, titan_ju
 
 WANTED = [
     "overview", "compatibility", "packages", "acceleration", "plan", "metrics", "installation", "expectations",
-    "optimisations", "measured", "next-steps", "appendix",
+    "models", "optimisations", "measured", "next-steps", "acceptance", "troubleshooting", "local-only", "appendix",
 ]  # fmt: skip
 
 
@@ -151,8 +151,25 @@ def test_a_plan_gives_its_steps_its_reasons_and_what_was_rejected() -> None:
         ),
     )
     text = section_text(compose(titan_subject(plan=plan), HEADER), "installation")
-    for words in (": PyTorch 2.14.1 cu126", "sm_70", "torch 2.15.0", "'my folder/x.whl'", "By hand"):
+    for words in ("Transformers with PyTorch 2.14.1 (cu126)", "sm_70", "torch 2.15.0", "'my folder/x.whl'", "by hand"):
         assert words in text
+    assert "envcheck install transformers --target .envs/transformers --yes" in text
+
+
+def test_the_planned_install_comes_first_where_nothing_is_ready() -> None:
+    judgement = titan_judgement()
+    states = {**judgement.backends, "llama.cpp": BackendState(status="blocked", why="No.")}
+    judgement = msgspec.structs.replace(judgement, backends=states)
+    plan = Plan(
+        profile="transformers", target=".envs/transformers", decision=Decision(torch="2.14.1", accelerator="cu126")
+    )
+    first = outcome(titan_subject(judgement=judgement, plan=plan)).first
+    assert first is not None
+    assert first.commands == (
+        "envcheck install transformers --target .envs/transformers --yes",
+        "envcheck run --backend transformers --python .envs/transformers/bin/python",
+    )
+    assert first.serves == ("transformers.torch",)
 
 
 def test_prompts_keep_wrong_apart_from_broken() -> None:
@@ -172,7 +189,7 @@ def test_a_remote_engine_is_never_called_local() -> None:
         ("http://localhost@evil.example:80/v1", False),
     ):
         run = small_run(url=url, is_fallback=False)
-        text = section_text(compose(titan_subject(validation=Validation(runs=(run,))), HEADER), "appendix")
+        text = section_text(compose(titan_subject(validation=Validation(runs=(run,))), HEADER), "local-only")
         assert ("Nothing left the machine" in text) is local, url
 
 
