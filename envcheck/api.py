@@ -127,10 +127,11 @@ def fits(
     """Whether each model fits and how fast it will be, a row per model and backend (pure)."""
     from envcheck.api_fit import DEFAULT_CONTEXT, Question, fit_rows
     from envcheck.fit.fitting import BACKENDS
+    from envcheck.schema.backend import spelled
 
     question = Question(
         models=tuple(models),
-        backends=tuple(name for name in backends or () if name in BACKENDS),
+        backends=tuple(name for name in map(spelled, backends or ()) if name in BACKENDS),
         quants=(intent.quantization,) if intent.quantization else (),
         context=intent.context or DEFAULT_CONTEXT,
         context_asked=intent.context is not None,

@@ -81,13 +81,15 @@ def run(
     progress: Progress,
 ) -> Report:
     """Look at this machine, prove the best ready backend (else the embedded default), and report everything."""
-    from envcheck.predictions import predictor
+    from envcheck.predictions import Expectations
     from envcheck.validate.run import validate
 
     progress("looking at the machine")
     snapshot = api.this_machine(host)
     progress("proving with real prompts")
-    validation = validate(host, backends=backends, model=model, progress=progress, predict=predictor(host, snapshot))
+    expectations = Expectations(host, snapshot)
+    validation = validate(host, backends=backends, model=model, progress=progress, predict=expectations.of)
+    validation = expectations.explained(validation)
     progress("composing the report")
     subject = subject_of(snapshot, backends=backends, policy=policy, models=models, validation=validation)
     return compose(subject, header)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import http.client
 import math
 from collections.abc import Mapping
@@ -55,6 +56,39 @@ def claims_embedding(to: _http.Address, route: str, model: str, headers: dict[st
     except EnvcheckError as error:
         return Claim(claimed=False, says=f"{route} offers no embeddings: {error}")
     return Claim(claimed=True, says=f"{route} answers")
+
+
+_TOOL = {
+    "type": "function",
+    "function": {
+        "name": "now",
+        "description": "The time of day",
+        "parameters": {"type": "object", "properties": {}},
+    },
+}
+
+
+def takes_tools(to: _http.Address, route: str, model: str) -> Claim:
+    """Whether the server accepts a prompt with a tool: one that was started without a parser for calls refuses it."""
+    return _taken(to, route, {"model": model, "messages": [{"role": "user", "content": "Hello."}], "tools": [_TOOL]})
+
+
+def takes_pictures(to: _http.Address, route: str, model: str, png: bytes) -> Claim:
+    """Whether the server accepts a prompt with a picture: one whose model has no encoder refuses it."""
+    url = f"data:image/png;base64,{base64.b64encode(png).decode()}"
+    content = [{"type": "text", "text": "Hello."}, {"type": "image_url", "image_url": {"url": url}}]
+    return _taken(to, route, {"model": model, "messages": [{"role": "user", "content": content}]})
+
+
+def _taken(to: _http.Address, route: str, body: dict[str, Any]) -> Claim:
+    """By asking for one token."""
+    try:
+        _http.post(to, route, {**body, "max_tokens": 1, "temperature": 0}, SHORT_S)
+    except _http.Refused as refusal:
+        return Claim(claimed=False, says=f"{route} refuses it: {refusal}")
+    except (OSError, http.client.HTTPException) as fault:
+        return Claim(claimed=False, says=f"{route} did not answer when asked whether it takes it ({fault})")
+    return Claim(claimed=True, says=f"{route} takes it")
 
 
 def flag(table: object, key: str, where: str) -> Claim | None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from envcheck.backends import _abilities, _exchange, _http, _metrics, _openai, _server, _stores, _target
+from envcheck.backends._picture import plain_png
 from envcheck.schema.backend import Ability, Candidate, Claim, DeviceWords, Exchange, Progress, Request
 from envcheck.schema.errors import EnvcheckError, InputError
 from envcheck.schema.facts import Record
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from envcheck.host import Host
 
 CONTEXT = 4096
+CHAT = "/v1/chat/completions"
+
 _FAULTS = (OSError, http.client.HTTPException, _http.Refused)
 
 
@@ -36,19 +39,29 @@ class Kind(Record):
     length_flag: str
     env: dict[str, str]
     ready_limit_s: float = 600.0
+    model_route: str = ""
+    """Where the server tells of its model ("model_path", "has_image_understanding"), if it has such a route."""
+    parser_flags: tuple[str, ...] = ()
+    """What turns on tool calls at the start, before the parser's name; empty: a server started here gets none."""
 
 
 class ServedEngine:
     """A server that is ready, ours or not."""
 
     def __init__(
-        self, kind: Kind, to: _http.Address, model: str, started: _server.Started | None, template: str | None = None
+        self,
+        kind: Kind,
+        to: _http.Address,
+        candidate: Candidate,
+        started: _server.Started | None,
+        here: _target.ModelFolder | None = None,
     ) -> None:
         self._kind = kind
         self._to = to
         self._started = started
-        self._template = template
-        self.model = model
+        self._here = here or _target.ModelFolder()
+        self._device_expected = candidate.device_expected
+        self.model = candidate.model
         self.url = to.url
         self.load_ms = None if started is None else started.load_ms
 
@@ -64,6 +77,8 @@ class ServedEngine:
         return _server.listening_pids(self._to.port) if self._to.is_loopback else ()
 
     def device(self) -> DeviceWords:
+        if self._started is None and self._device_expected == "cpu":
+            return DeviceWords(device="cpu", gpu_share=0.0, says=_target.NO_GPU)
         log = self._started.child.log(4 * 1024 * 1024) if self._started else ""
         return device_words(log)
 
@@ -72,7 +87,8 @@ class ServedEngine:
         rows = models.get("data") if isinstance(models, dict) else None
         lengths = [row["max_model_len"] for row in rows or [] if isinstance(row, dict) and row.get("max_model_len")]
         found = {"context": str(lengths[0])} if lengths else {}
-        return {**found, "chat_template_sha256": self._template} if self._template else found
+        template = self._here.template
+        return found if template is None else {**found, "chat_template_sha256": _target.sha256(template)}
 
     def ask(self, request: Request, limit_s: float, stall_s: float) -> Exchange:
         before = self._metrics()
@@ -85,14 +101,31 @@ class ServedEngine:
         return self._started.explained(exchange) if self._started else exchange
 
     def claims(self, ability: Ability) -> Claim:
-        """Tools need a parser that the starter of the server chose, and no route tells of it or of pictures."""
+        """By what the server says of itself and the model's own files; else by whether it takes such a prompt."""
         if ability == "text":
             return _abilities.TEXT
         if ability == "embedding":
             return _abilities.claims_embedding(self._to, "/v1/embeddings", self.model, {})
-        if ability == "tools" and self._started is not None:
-            return Claim(claimed=False, says="it was started here without a parser for tool calls")
-        return _abilities.unsaid(f"the model offers {ability}: no route of {self._kind.name} tells")
+        if ability == "tools":
+            return self._takes_tools()
+        return self._takes_pictures()
+
+    def _takes_tools(self) -> Claim:
+        if (template := self._here.template) is not None and not _target.names_tools(template):
+            return Claim(claimed=False, says="the model's chat template has no place for tools")
+        info = _quiet_get(self._to, self._kind.version_route)
+        if isinstance(info, dict) and info.get("tool_call_parser", "") is None:
+            return Claim(claimed=False, says=f"{self._kind.version_route}: it was started without a tool_call_parser")
+        return _abilities.takes_tools(self._to, CHAT, self.model)
+
+    def _takes_pictures(self) -> Claim:
+        info = _quiet_get(self._to, self._kind.model_route) if self._kind.model_route else None
+        found = _abilities.flag(info, "has_image_understanding", self._kind.model_route)
+        if found is not None:
+            return found
+        if self._here.sees is False:
+            return Claim(claimed=False, says="the model's config.json has no encoder for pictures")
+        return _abilities.takes_pictures(self._to, CHAT, self.model, plain_png(128, 128, 128))
 
     def embed(self, texts: tuple[str, ...], limit_s: float) -> _abilities.Vectors:
         return _abilities.embed(self._to, "/v1/embeddings", self.model, texts, limit_s, {})
@@ -107,6 +140,17 @@ class ServedEngine:
     def _metrics(self) -> dict[str, float] | None:
         page = _quiet_get(self._to, "/metrics")
         return _metrics.parse(page) if isinstance(page, str) else None
+
+
+_PARSERS = (("[TOOL_CALLS]", "mistral"), ("<|python_tag|>", "llama3_json"), ("<tool_call>", "hermes"))
+"""What a chat template writes before a call, to vLLM's parser for it (docs.vllm.ai, "Tool Calling", 2026-11-21)."""
+
+
+def tool_parser(template: str) -> str | None:
+    """vLLM's parser for the calls of a template; None where it names no tools or writes calls in another way."""
+    if not _target.names_tools(template) or "<function=" in template:
+        return None
+    return next((name for mark, name in _PARSERS if mark in template), None)
 
 
 _DEVICE_LINE = re.compile(r"(?:device_config=|device_type=|Automatically detected platform )\"?(cuda|rocm|cpu|xpu|tpu)")
@@ -137,7 +181,7 @@ class ServedBackend:
 
     def discover(self, host: Host) -> tuple[Candidate, ...]:
         kind = self.kind
-        running = self._listed(f"http://127.0.0.1:{kind.port}") if host.ports else []
+        running = self._listed(host, f"http://127.0.0.1:{kind.port}") if host.ports else []
         found = _target.modules(host, {kind.module: list(kind.distributions)})
         if isinstance(found, str) or kind.module not in found:
             why = found if isinstance(found, str) else f"{kind.name} is not in the target environment"
@@ -162,10 +206,10 @@ class ServedBackend:
         ]
         return (*running, *startable)
 
-    def at(self, host: Host, url: str, model: str | None) -> Candidate:  # noqa: ARG002
+    def at(self, host: Host, url: str, model: str | None) -> Candidate:
         """The candidate for a named server. Raises EnvcheckError when none of this kind answers there."""
         to = _http.address(url.removesuffix("/").removesuffix("/v1"))
-        found = self._listed(to.url)
+        found = self._listed(host, to.url)
         if not found:
             raise EnvcheckError(f"No {self.name} server answers at {to.url}: start it, or use --backend openai.")
         fitting = [c for c in found if model in (None, c.model)]
@@ -176,14 +220,18 @@ class ServedBackend:
     def open(self, host: Host, candidate: Candidate, progress: Progress) -> ServedEngine:
         kind = self.kind
         if candidate.state == "running":
-            return ServedEngine(kind, _http.address(candidate.url), candidate.model, None)
+            return ServedEngine(
+                kind, _http.address(candidate.url), candidate, None, _target.model_folder(host, candidate.path)
+            )
         progress(f"starting {kind.name} with {candidate.model} (this may take minutes)")
         context = _target.context_of(host, candidate.path, CONTEXT)
+        here = _target.model_folder(host, candidate.path)
+        parser = [*kind.parser_flags, name] if kind.parser_flags and (name := tool_parser(here.template or "")) else []
 
         def command(port: int) -> list[str]:
             where = ["--host", "127.0.0.1", "--port", str(port), "--served-model-name", candidate.model]
             model = [kind.model_flag, candidate.path, kind.length_flag, str(context)]
-            return [host.target_python, "-m", kind.entry, *model, *where]
+            return [host.target_python, "-m", kind.entry, *model, *where, *parser]
 
         started = _server.start(
             command,
@@ -193,17 +241,36 @@ class ServedBackend:
             limit_s=kind.ready_limit_s,
             progress=progress,
         )
-        return ServedEngine(kind, started.to, candidate.model, started, _target.template_sha256(host, candidate.path))
+        return ServedEngine(kind, started.to, candidate, started, here)
 
-    def _listed(self, url: str) -> list[Candidate]:
+    def _listed(self, host: Host, url: str) -> list[Candidate]:
         to = _http.address(url)
         found: Any = _quiet_get(to, "/v1/models")
         rows = found.get("data") if isinstance(found, dict) else None
+        own = [row for row in rows or [] if isinstance(row, dict) and row.get("owned_by") == self.kind.owner]
+        expected = _target.device_expected(host) if to.is_loopback else "unknown"
         return [
-            Candidate(backend=self.name, state="running", why=f"answers at {to.url}", model=row["id"], url=to.url)
-            for row in rows or []
-            if isinstance(row, dict) and row.get("owned_by") == self.kind.owner and isinstance(row.get("id"), str)
+            Candidate(
+                backend=self.name,
+                state="running",
+                why=f"answers at {to.url}",
+                model=row["id"],
+                url=to.url,
+                path=self._path(host, to, row) if to.is_loopback else "",
+                device_expected=expected,
+            )
+            for row in own
+            if isinstance(row.get("id"), str)
         ]
+
+    def _path(self, host: Host, to: _http.Address, row: dict[str, Any]) -> str:
+        """The model's folder on this machine: as the server names it, else the copy in a store of that name."""
+        info = _quiet_get(to, self.kind.model_route) if self.kind.model_route else None
+        named = info.get("model_path") if isinstance(info, dict) else row.get("root")
+        if path := _target.path_here(host, named):
+            return path
+        models = _stores.local_models(host)
+        return next((m.path for m in models if m.kind == "safetensors" and m.name in (named, row["id"])), "")
 
 
 def _quiet_get(to: _http.Address, route: str) -> Any:

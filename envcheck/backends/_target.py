@@ -5,8 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import sys
 from typing import TYPE_CHECKING, Any
+
+from envcheck.schema.facts import Record
 
 if TYPE_CHECKING:
     from envcheck.host import Host
@@ -60,6 +63,16 @@ def device_expected(host: Host) -> str:
     return "cpu"
 
 
+NO_GPU = "the server does not say where it runs, and this machine has no GPU driver"
+
+
+def path_here(host: Host, path: object) -> str:
+    """The absolute path a server of this machine names for its model, where it is a file or folder here; else ""."""
+    if not isinstance(path, str) or not path.startswith("/") or "\0" in path:
+        return ""
+    return path if host.exists(path) else ""
+
+
 def context_of(host: Host, folder: str, at_most: int) -> int:
     """Context to serve a model with: at most what its config.json allows."""
     try:
@@ -71,15 +84,42 @@ def context_of(host: Host, folder: str, at_most: int) -> int:
     return min(at_most, most) if isinstance(most, int) and most > 0 else at_most
 
 
-def template_sha256(host: Host, folder: str) -> str | None:
-    """Hash of the chat template beside a model's weights; None where there is none."""
+class ModelFolder(Record):
+    """What the files beside a model's weights say; None where they do not, or are not on this machine."""
+
+    template: str | None = None
+    sees: bool | None = None
+    """Whether config.json has an encoder for pictures."""
+
+
+def model_folder(host: Host, folder: str) -> ModelFolder:
+    """The chat template and the abilities of a model on this machine; nothing known for an empty path."""
+    if not folder:
+        return ModelFolder()
     template = host.read(f"{folder}/chat_template.jinja")
     if template is None:
-        try:
-            template = json.loads(host.read(f"{folder}/tokenizer_config.json") or "{}").get("chat_template")
-        except (ValueError, AttributeError):
-            return None
-    return hashlib.sha256(template.encode()).hexdigest() if isinstance(template, str) else None
+        found = _table(host.read(f"{folder}/tokenizer_config.json")).get("chat_template")
+        template = found if isinstance(found, str) else None
+    config = _table(host.read(f"{folder}/config.json"))
+    return ModelFolder(template=template, sees="vision_config" in config if config else None)
+
+
+def _table(text: str | None) -> dict[str, Any]:
+    try:
+        found: Any = json.loads(text or "{}")
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def names_tools(template: str) -> bool:
+    """Whether a chat template shows tools to the model: it must name them to do so."""
+    return re.search(r"\btools\b", template) is not None
+
+
+def sha256(text: str) -> str:
+    """Hash of a text, in hexadecimal."""
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def generates_text(host: Host, folder: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import http.client
 from typing import TYPE_CHECKING, Any
 
-from envcheck.backends import _http, _llama, _server, _stores
+from envcheck.backends import _http, _llama, _server, _stores, _target
 from envcheck.schema.backend import Candidate, DeviceWords, Exchange, Progress, Request
 from envcheck.schema.errors import EnvcheckError, InputError
 
@@ -22,6 +22,16 @@ PROGRAM = "llama-server"
 
 class RunningServer(_llama.LlamaServer):
     """A server somebody else started; it is left running."""
+
+    def __init__(self, to: _http.Address, model: str, device_expected: str) -> None:
+        super().__init__(to, model)
+        self._device_expected = device_expected
+
+    def device(self) -> DeviceWords:
+        """Over HTTP it does not say; on a machine without a GPU driver there is one place only."""
+        if self._device_expected != "cpu":
+            return super().device()
+        return DeviceWords(device="cpu", gpu_share=0.0, says=_target.NO_GPU)
 
     def pids(self) -> tuple[int, ...]:
         return _server.listening_pids(self._to.port) if self._to.is_loopback else ()
@@ -74,7 +84,7 @@ class LlamaCpp:
                 why=f"{PROGRAM} is on PATH and {m.name} is in the {m.origin} folder",
                 model=m.name,
                 path=m.path,
-                device_expected="unknown",
+                device_expected=_target.device_expected(host),
             )
             for m in models
         ]
@@ -93,7 +103,7 @@ class LlamaCpp:
 
     def open(self, host: Host, candidate: Candidate, progress: Progress) -> _llama.LlamaServer:
         if candidate.state == "running":
-            return RunningServer(_http.address(candidate.url), candidate.model)
+            return RunningServer(_http.address(candidate.url), candidate.model, candidate.device_expected)
         program = host.which(PROGRAM)
         if program is None:
             raise EnvcheckError(f"{PROGRAM} is no longer on PATH.")
@@ -110,7 +120,7 @@ class LlamaCpp:
         )
         return OwnServer(started, candidate.model)
 
-    def _listed(self, host: Host, url: str) -> list[Candidate]:  # noqa: ARG002
+    def _listed(self, host: Host, url: str) -> list[Candidate]:
         """Models of a llama.cpp server at `url`; empty when something else, or nothing, answers."""
         to = _http.address(url)
         try:
@@ -118,11 +128,29 @@ class LlamaCpp:
         except (OSError, http.client.HTTPException, _http.Refused):
             return []
         rows = found.get("data") if isinstance(found, dict) else None
-        return [
-            Candidate(backend=NAME, state="running", why=f"answers at {to.url}", model=row["id"], url=to.url)
+        named = [
+            row["id"]
             for row in rows or []
             if isinstance(row, dict) and row.get("owned_by") == "llamacpp" and isinstance(row.get("id"), str)
         ]
+        path = _target.path_here(host, _model_path(to)) if len(named) == 1 and to.is_loopback else ""
+        expected = _target.device_expected(host) if to.is_loopback else "unknown"
+        why = f"answers at {to.url}"
+        return [
+            Candidate(
+                backend=NAME, state="running", why=why, model=name, url=to.url, path=path, device_expected=expected
+            )
+            for name in named
+        ]
+
+
+def _model_path(to: _http.Address) -> object:
+    """The file that the server says it loaded (`/props`, `model_path`)."""
+    try:
+        found = _http.get(to, "/props", limit_s=1.0)
+    except (OSError, http.client.HTTPException, _http.Refused):
+        return None
+    return found.get("model_path") if isinstance(found, dict) else None
 
 
 BACKEND = LlamaCpp()

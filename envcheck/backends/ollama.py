@@ -11,7 +11,7 @@ import http.client
 import json
 from typing import TYPE_CHECKING, Any
 
-from envcheck.backends import _abilities, _exchange, _http, _openai, _server
+from envcheck.backends import _abilities, _exchange, _http, _openai, _server, _target
 from envcheck.backends._exchange import Read, count, figure
 from envcheck.schema.backend import (
     Ability,
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 NAME = "ollama"
 PORT = 11434
 LOAD_LIMIT_S = 300.0
+MOST_NAMES = 20
 MIB = 1024 * 1024
 NS_PER_S = 1e9
 _FAULTS = (OSError, http.client.HTTPException, _http.Refused)
@@ -239,7 +240,7 @@ class Ollama:
             )
             return (Candidate(backend=NAME, state="missing", why=why),)
         try:
-            found = self._listed(to)
+            found = self._listed(host, to)
         except EnvcheckError as error:
             installed = "the program is installed: start it with `ollama serve`" if host.which("ollama") else str(error)
             return (Candidate(backend=NAME, state="missing", why=installed.rstrip(".")),)
@@ -248,15 +249,16 @@ class Ollama:
             return (Candidate(backend=NAME, state="missing", why=why, url=to.url),)
         return tuple(found)
 
-    def at(self, host: Host, url: str, model: str | None) -> Candidate:  # noqa: ARG002
+    def at(self, host: Host, url: str, model: str | None) -> Candidate:
         """The candidate for a named server. Raises EnvcheckError when it does not answer, InputError for the model."""
         to = _http.address(url.removesuffix("/").removesuffix("/v1"))
-        found = self._listed(to)
+        found = self._listed(host, to)
         fitting = [c for c in found if model is None or model in (c.model, c.model.removesuffix(":latest"))]
         if not fitting or (model is None and len(found) > 1):
-            raise InputError(
-                f"Name the model with --model: {to.url} has {', '.join(c.model for c in found) or 'none'}."
-            )
+            names = ", ".join(c.model for c in found[:MOST_NAMES]) or "none"
+            names += f" and {len(found) - MOST_NAMES} more" if len(found) > MOST_NAMES else ""
+            what = f"{to.url} has no model {model!r}" if model else f"Name the model of {to.url} with --model"
+            raise InputError(f"{what}: it lists {names}.")
         return fitting[0]
 
     def open(self, host: Host, candidate: Candidate, progress: Progress) -> OllamaEngine:  # noqa: ARG002
@@ -268,7 +270,7 @@ class Ollama:
         engine.load()
         return engine
 
-    def _listed(self, to: _http.Address) -> list[Candidate]:
+    def _listed(self, host: Host, to: _http.Address) -> list[Candidate]:
         try:
             version, found = _http.get(to, "/api/version", limit_s=1.0), _http.get(to, "/api/tags", limit_s=5.0)
         except _FAULTS as fault:
@@ -276,10 +278,11 @@ class Ollama:
         words = str(version.get("version", "")) if isinstance(version, dict) else ""
         rows = found.get("models") if isinstance(found, dict) else None
         named = [row for row in rows or [] if isinstance(row, dict) and isinstance(row.get("name"), str)]
+        expected = _target.device_expected(host) if to.is_loopback else "unknown"
         return [
             Candidate(
                 backend=NAME, state="running", why=f"Ollama {words} answers at {to.url}", model=row["name"],
-                url=to.url, version=words,
+                url=to.url, version=words, device_expected=expected,
             )
             for row in sorted(named, key=lambda row: figure(row.get("size")) or 0.0)
         ]  # fmt: skip

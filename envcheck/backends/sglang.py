@@ -16,5 +16,6 @@ BACKEND = ServedBackend(
         model_flag="--model-path",
         length_flag="--context-length",
         env={},
+        model_route="/get_model_info",
     )
 )

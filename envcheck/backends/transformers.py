@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 import time
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -117,7 +116,7 @@ class TransformersEngine:
             return _abilities.TEXT
         if ability != "tools":
             return Claim(claimed=False, says="the model is loaded to continue text")
-        named = re.search(r"\btools\b", str(self._loaded.get("template") or "")) is not None
+        named = _target.names_tools(str(self._loaded.get("template") or ""))
         return Claim(claimed=named, says=f"the chat template {'uses' if named else 'has no place for'} tools")
 
     def embed(self, texts: tuple[str, ...], limit_s: float) -> _abilities.Vectors:  # noqa: ARG002

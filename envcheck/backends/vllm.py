@@ -19,5 +19,6 @@ BACKEND = ServedBackend(
         model_flag="--model",
         length_flag="--max-model-len",
         env={"VLLM_CPU_KVCACHE_SPACE": "1"},
+        parser_flags=("--enable-auto-tool-choice", "--tool-call-parser"),
     )
 )

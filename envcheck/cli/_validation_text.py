@@ -24,6 +24,9 @@ def markdown(validation: Validation) -> str:
     lines = _table(["Backend", "Model", "Engine", "Device", "Status", "Why"], runs)
     if rows:
         lines += ["", *_table(["Backend", "Quantity", "Predicted", "Backend says", "Measured", "Note"], rows)]
+    speeds = [[run.backend, " ".join(line.strip() for line in _speed_lines(run))] for run in validation.runs]
+    if said := [row for row in speeds if row[1]]:
+        lines += ["", *_table(["Backend", "Speed for this hardware"], said)]
     return "\n".join(lines) + "\n"
 
 
@@ -68,7 +71,16 @@ def _run_lines(run: Run) -> list[str]:
         lines.append(printable(f"  GPU against processor {run.parity.status}: {run.parity.says}"))
     if run.reconciled:
         lines.append(f"  {'':<24}{'predicted':>10} {'backend':>10} {'measured':>10}")
-    return lines + [_reconciled_line(item) for item in run.reconciled]
+    return lines + [_reconciled_line(item) for item in run.reconciled] + _speed_lines(run)
+
+
+def _speed_lines(run: Run) -> list[str]:
+    """The verdict on speed with what it is likely due to, or why there was nothing to hold it against."""
+    if run.slow is None:
+        return [printable(f"  {run.prediction_says}")] if run.prediction_says and not run.predicted else []
+    known = {True: "", False: " (not looked at)"}
+    reasons = [f"    {reason.says}{known[reason.proved]}: {reason.remedy}" for reason in run.slow.reasons]
+    return [printable(f"  {run.slow.says}"), *map(printable, reasons)]
 
 
 def _reconciled_line(item: Reconciled) -> str:

@@ -8,6 +8,7 @@ import click
 
 from envcheck.cli._machine import machine_options, snapshot_of
 from envcheck.cli._output import deliver
+from envcheck.schema.backend import spelled
 from envcheck.schema.fit import FitRow
 
 DEFAULT_SIZES = ("3B", "7B", "8B", "13B", "14B", "30B", "32B")
@@ -51,7 +52,7 @@ def COMMAND(  # noqa: N802  every verb exports this name; one parameter an optio
     snapshot = snapshot_of(from_file, assume_file, target_python, level, limit_s, no_ports)
     question = api_fit.Question(
         models=models or (() if search == "largest" else DEFAULT_SIZES),
-        backends=backends,
+        backends=tuple(map(spelled, backends)),
         quants=quants,
         context=context or api_fit.DEFAULT_CONTEXT,
         context_asked=context is not None,

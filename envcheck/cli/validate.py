@@ -57,10 +57,11 @@ def COMMAND(  # noqa: N802  the name every verb exports
     from envcheck.cli._output import deliver
     from envcheck.cli._validation_text import console, markdown, printable
     from envcheck.host import Host
-    from envcheck.predictions import predictor
+    from envcheck.predictions import Expectations
     from envcheck.validate.run import Limits, validate
 
     host = Host(target_python=target)
+    expectations = Expectations(host)
     validation = validate(
         host,
         backends=backends or None,
@@ -70,11 +71,11 @@ def COMMAND(  # noqa: N802  the name every verb exports
         with_compute=compute,
         cycles=cycles,
         with_parity=not no_parity,
-        predict=predictor(host),
+        predict=expectations.of,
         limits=Limits(prompt_s=prompt_limit, stall_s=stall_limit),
     )
     forms = {"json": _json, "markdown": markdown, "console": console}
-    deliver(forms[form](validation), output)
+    deliver(forms[form](expectations.explained(validation)), output)
     return exit_code(validation, strict=strict)
 
 

@@ -63,7 +63,7 @@ def _run(run: Run, position: int) -> Part:
             blocks.append(timeline)
     if run.reconciled:
         blocks.append(_reconciled(run.reconciled))
-    blocks += _details(run)
+    blocks += [*_speed(run), *_parity(run), *_details(run)]
     title = f"{backend_title(run.backend)} with {run.model}"
     return Part(id=f"run-{position}-{slug(run.backend)}", title=title, blocks=tuple(blocks))
 
@@ -156,6 +156,25 @@ def _reconciled(found: tuple[Reconciled, ...]) -> Block:
         rows,
         "Predicted: calculated. The engine's own figure and ours: measured.",
     )
+
+
+def _speed(run: Run) -> list[Block]:
+    """The verdict on speed with likely reasons in order, or why there was no prediction."""
+    if run.slow is None:
+        return [Paragraph(text=sentence(run.prediction_says))] if run.prediction_says and not run.predicted else []
+    note = Note(text=sentence(run.slow.says), mark="caution" if run.slow.slow else "good")
+    rows = [
+        row(reason.says, "seen" if reason.proved else "not looked at", reason.remedy) for reason in run.slow.reasons
+    ]
+    return [note, *([table("Likely reasons", ["Reason", "Evidence", "What to do"], rows)] if rows else [])]
+
+
+def _parity(run: Run) -> list[Block]:
+    """Greedy tokens of GPU and processor side by side, where they were compared."""
+    if run.parity is None or run.parity.status == "skipped":
+        return []
+    text = f"GPU against processor: {sentence(run.parity.says)}"
+    return [Note(text=text, mark=_STATUS[run.parity.status])]
 
 
 def _predicted(item: Reconciled) -> Cell:

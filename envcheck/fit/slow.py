@@ -17,6 +17,10 @@ SLOW_BELOW = 0.5
 _FULL = 0.97
 """A card this full next to a model that does not fit pages to system memory (WDDM, GTT) instead of failing."""
 _LOWERED_POWER = 0.8
+_MUCH = 0.25
+"""Of all processor time. Engines' threads wait for each other at barriers, so that a share taken from one stops all."""
+_OF_PROCESSORS = ("cpu_fallback", "shared_processor")
+"""What can slow down a machine without a GPU; the others are about a card."""
 _SLOWDOWN = ("thermal", "power", "slowdown", "brake", "sync_boost")
 
 _Question = Callable[[MeasuredRun, HardwareRow | None], bool | None]
@@ -43,7 +47,8 @@ def judge(run: MeasuredRun, predicted: SpeedBand, card: HardwareRow | None = Non
 
 def _reasons(run: MeasuredRun, card: HardwareRow | None) -> tuple[SlowReason, ...]:
     """Proved reasons first, then those that could not be looked at; what a reading excludes is left out."""
-    answers = [(holds(run, card), cause, says, remedy) for cause, holds, says, remedy in _CAUSES]
+    asked = [row for row in _CAUSES if row[0] in _OF_PROCESSORS or card is not None or run.device_used != "cpu"]
+    answers = [(holds(run, card), cause, says, remedy) for cause, holds, says, remedy in asked]
     proved = [
         SlowReason(cause=cause, says=says, remedy=remedy, proved=True)
         for holds, cause, says, remedy in answers
@@ -110,6 +115,13 @@ def _shared_card(run: MeasuredRun, card: HardwareRow | None) -> bool | None:  # 
     return None if run.other_gpu_processes is None else run.other_gpu_processes > 0
 
 
+def _shared_processor(run: MeasuredRun, card: HardwareRow | None) -> bool | None:
+    """Of a run that needs the processor: one on a GPU hardly does."""
+    if run.device_used == "gpu" or (run.device_used is None and card is not None):
+        return False
+    return None if run.others_cpu_share is None else run.others_cpu_share > _MUCH
+
+
 _CAUSES: tuple[tuple[str, _Question, str, str], ...] = (
     (
         "cpu_fallback",
@@ -158,6 +170,12 @@ _CAUSES: tuple[tuple[str, _Question, str, str], ...] = (
         _shared_card,
         "other processes use the card at the same time",
         "stop them, or measure when the card is idle",
+    ),
+    (
+        "shared_processor",
+        _shared_processor,
+        "other programs took much of the processor's time meanwhile",
+        "stop them, or measure when the machine is idle",
     ),
 )
 """Cause, whether it holds (None: nobody looked), what to say and what to do; the most expensive first."""

@@ -16,6 +16,21 @@ from envcheck.schema.facts import Record
 if TYPE_CHECKING:
     from envcheck.host import Host
 
+SPELLINGS = {
+    "openai": "openai_compatible",
+    "openai-compatible": "openai_compatible",
+    "llama_cpp": "llama.cpp",
+    "llama-cpp": "llama.cpp",
+    "llamacpp": "llama.cpp",
+}
+"""Names of backends as people type them, to the one that is printed everywhere."""
+
+
+def spelled(name: str) -> str:
+    """A backend's name as it is printed; a name nobody knows stays as it is."""
+    return SPELLINGS.get(name.lower(), name)
+
+
 Progress = Callable[[str], None]
 """Told what is going on, one short line at a time; the default says nothing."""
 
@@ -131,7 +146,7 @@ class Candidate(Record):
     """One clause: what was found and where, or what is missing and how to get it."""
     model: str = ""
     path: str = ""
-    """A model file or folder, for backends that are started."""
+    """The model's file or folder on this machine; of a running server, where it says so and it is there."""
     url: str = ""
     version: str = ""
     device_expected: str = "unknown"

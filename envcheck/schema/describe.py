@@ -107,6 +107,7 @@ _BACKENDS = {
     "tensorrt_llm": "TensorRT-LLM",
     "tensorrt-llm": "TensorRT-LLM",
     "openai": "OpenAI-compatible server",
+    "openai_compatible": "OpenAI-compatible server",
     "embedded": "embedded default",
     "machine": "All backends",
 }

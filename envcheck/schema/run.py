@@ -7,6 +7,7 @@ from typing import Literal
 import msgspec
 
 from envcheck.schema.facts import Record
+from envcheck.schema.speed import SlowVerdict
 
 Answer = Literal["right", "wrong", "refused", "empty", "looping", "not_judged"]
 RunStatus = Literal["passed", "degraded", "failed", "skipped"]
@@ -59,6 +60,15 @@ class PromptRun(Record, omit_defaults=False):
     interrupted: bool = False
     notes: tuple[str, ...] = ()
     """What was odd about the stream and was tolerated."""
+
+
+class Expected(Record):
+    """What was expected of a run before it was measured, and what that rests on."""
+
+    figures: dict[str, float] = msgspec.field(default_factory=dict)
+    """"total_mib", "decode_tps" and "prefill_tps", each also with "_low" and "_high"; empty where nothing is known."""
+    says: str = ""
+    """The basis, or why there is no figure."""
 
 
 class Reconciled(Record, omit_defaults=False):
@@ -123,6 +133,8 @@ class Run(Record, omit_defaults=False):
     memory_mib: dict[str, float] = msgspec.field(default_factory=dict)
     """Measured: "ram_peak", "ram_after_load", "vram_peak" …"""
     predicted: dict[str, float] = msgspec.field(default_factory=dict)
+    prediction_says: str = ""
+    """What the prediction rests on, or why there is none."""
     reconciled: tuple[Reconciled, ...] = ()
     cycles: tuple[LoadCycle, ...] = ()
     """Repeated loading and unloading, where asked for."""
@@ -132,6 +144,10 @@ class Run(Record, omit_defaults=False):
     """What the memory after the cycles says, against the bound."""
     settings: dict[str, str] = msgspec.field(default_factory=dict)
     """Everything needed to repeat it: context, threads, seed, temperature, chat template hash, model digest …"""
+    others_cpu_share: float | None = None
+    """Part of the machine's processor time that other programs took while the prompts ran, 0 to 1."""
+    slow: SlowVerdict | None = None
+    """The decode speed held against the prediction, with likely reasons where it is slow; None without both."""
     interrupted: bool = False
 
 

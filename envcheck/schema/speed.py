@@ -181,6 +181,8 @@ class MeasuredRun(Record):
     build_targets: tuple[str, ...] = ()
     """GPU targets the engine was compiled for ("sm_70", "gfx1100"); empty: not read."""
     other_gpu_processes: int | None = None
+    others_cpu_share: float | None = None
+    """Part of the machine's processor time that other programs took meanwhile, 0 to 1."""
     runs: int = 1
 
 

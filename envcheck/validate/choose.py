@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, cast
 
 from envcheck.discover import load, load_all
-from envcheck.schema.backend import Backend, Candidate
+from envcheck.schema.backend import Backend, Candidate, spelled
 from envcheck.schema.errors import EnvcheckError, InputError
 from envcheck.schema.run import Run
 
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 PLUGINS = "envcheck.backends"
 EMBEDDED = "embedded"
 NAMED = "openai_compatible"
-ALIASES = {"openai": NAMED, "openai-compatible": NAMED, "llama_cpp": "llama.cpp", "llamacpp": "llama.cpp"}
-"""Names people type, to the file that answers to them."""
 PREFERENCE = ("vllm", "sglang", "llama.cpp", "ollama", "transformers", NAMED, EMBEDDED)
 """Which ready backend `envcheck run` proves first: servers made for many users before single-user ones."""
 ONLY_BY_URL = ("tensorrt_llm",)
@@ -58,7 +56,7 @@ def targets(host: Host, names: Sequence[str] | None, url: str | None, model: str
                 f"No ready backend has a model {model!r}: name its server with --url, or see `envcheck models list`."
             )
         return [_skipped(c) for c in all_candidates(host) if c.backend == EMBEDDED]
-    return [_by_name(host, name, model) for name in dict.fromkeys(ALIASES.get(n, n) for n in names)]
+    return [_by_name(host, name, model) for name in dict.fromkeys(map(spelled, names))]
 
 
 def _by_name(host: Host, name: str, model: str | None) -> Candidate | Run:
@@ -73,7 +71,7 @@ def _by_name(host: Host, name: str, model: str | None) -> Candidate | Run:
 def _named_server(host: Host, names: Sequence[str] | None, url: str, model: str | None) -> Candidate | Run:
     if names and len(names) > 1:
         raise InputError("--url names one server: give one --backend with it.")
-    name = ALIASES.get(names[0], names[0]) if names else NAMED
+    name = spelled(names[0]) if names else NAMED
     backend = load(PLUGINS, name, "BACKEND")
     at = getattr(backend, "at", None)
     if at is None:

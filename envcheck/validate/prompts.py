@@ -9,10 +9,10 @@ from typing import Literal
 import msgspec
 
 from envcheck import resources
+from envcheck.backends._picture import plain_png
 from envcheck.schema.backend import Ability, Message, Request, Tool
 from envcheck.schema.errors import EnvcheckError
 from envcheck.schema.facts import Record
-from envcheck.validate.picture import plain_png
 
 Judge = Literal["starts_with", "states", "duration", "python_sort", "summary", "tool_call", "closer"]
 

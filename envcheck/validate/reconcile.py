@@ -10,18 +10,19 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from envcheck.schema.run import PromptRun, Reconciled, Run
+from envcheck.schema.run import Expected, PromptRun, Reconciled, Run
 
 CLOSE = 0.05
 """Client and engine clocks within this part of each other are said to agree: the spread of one short answer."""
 
 
-def reconciled(run: Run, expected: Mapping[str, float]) -> Run:
+def reconciled(run: Run, expected: Expected) -> Run:
     """The run with its predictions and the table beside them; unchanged where nothing was measured."""
     if not run.prompts:
         return run
-    rows = [row for row in (_memory(run, expected), _decode(run, expected), _prefill(run, expected)) if row is not None]
-    return msgspec.structs.replace(run, predicted=dict(expected), reconciled=tuple(rows))
+    figures = expected.figures
+    rows = [row for row in (_memory(run, figures), _decode(run, figures), _prefill(run, figures)) if row is not None]
+    return msgspec.structs.replace(run, predicted=figures, prediction_says=expected.says, reconciled=tuple(rows))
 
 
 def _memory(run: Run, expected: Mapping[str, float]) -> Reconciled | None:

@@ -1,14 +1,14 @@
 """Prove backends with real prompts: open one, ask, measure, judge, close, and say what came of it.
 
 candidates = discover(host)
-validation = validate(host, backends=["llama_cpp"], progress=print)
+validation = validate(host, backends=["llama.cpp"], progress=print)
 """
 
 from __future__ import annotations
 
 import datetime
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, cast
 
 import msgspec
@@ -17,8 +17,20 @@ from envcheck.discover import load
 from envcheck.schema.backend import Backend, Candidate, Engine, Progress
 from envcheck.schema.errors import EnvcheckError
 from envcheck.schema.facts import Record
-from envcheck.schema.run import PromptRun, Run, Validation
-from envcheck.validate import asking, choose, compute, conclude, measure, memory, parity, prompts, reconcile, switching
+from envcheck.schema.run import Expected, PromptRun, Run, Validation
+from envcheck.validate import (
+    asking,
+    choose,
+    compute,
+    conclude,
+    contention,
+    measure,
+    memory,
+    parity,
+    prompts,
+    reconcile,
+    switching,
+)
 from envcheck.validate.prompts import PromptSet
 
 if TYPE_CHECKING:
@@ -26,8 +38,8 @@ if TYPE_CHECKING:
 
 discover = choose.discover
 all_candidates = choose.all_candidates
-Predict = Callable[[Candidate, Run], Mapping[str, float]]
-"""What was expected of a candidate: "total_mib", "decode_tps", "prefill_tps", each also with "_low" and "_high"."""
+Predict = Callable[[Candidate, Run], Expected]
+"""What was expected of a candidate, or why nothing was."""
 PROMPT_LIMIT_S = 180.0
 STALL_LIMIT_S = 30.0
 
@@ -81,7 +93,7 @@ def validate(
             progress(f"falling back on {target.backend}")
         run = _prove(host, target, wanted, progress, limits or Limits(), with_parity=with_parity)
         run = _switched(host, target, run, wanted, cycles, progress)
-        expected = predict(target, run) if predict and run.prompts else {}
+        expected = predict(target, run) if predict and run.prompts else Expected()
         runs.append(reconcile.reconciled(run, expected))
         if run.interrupted or (not backends and run.status != "failed"):
             break
@@ -154,6 +166,7 @@ def _proved(
     """Ask every prompt in order; `done` keeps what is finished should an interrupt end this early."""
     read_vram = memory.nvml_reader() if engine.pids() else None
     after_load, basis = memory.ram_mib(memory.tree(engine.pids()))
+    before = contention.reading(engine.pids())
     for number, row in enumerate(prompt_set.row, start=1):
         if (left_out := asking.skipped(engine, row)) is not None:
             done.append(left_out)
@@ -164,6 +177,7 @@ def _proved(
         done.append(measure.prompt_run(exchange, row, judged, watch.peak, cold=number == 1))
         if exchange.ended in ("interrupted", "unreachable"):
             break
+    others = contention.others_share(before, contention.reading(engine.pids()))
     interrupted = any(prompt.interrupted for prompt in done)
     run = conclude.conclude(base, engine, done, len(prompt_set.row), interrupted=interrupted)
     sizes = {
@@ -175,6 +189,7 @@ def _proved(
         run,
         memory_mib={**run.memory_mib, **{name: round(mib, 1) for name, mib in sizes.items() if mib is not None}},
         settings={**_sampling(prompt_set), **run.settings, **({"ram_basis": basis} if basis else {})},
+        others_cpu_share=None if others is None else round(others, 3),
     )
 
 

@@ -53,9 +53,9 @@ def test_a_model_folder(tmp_path: Path, config: object, context: int, generates:
     (tmp_path / "config.json").write_text(json.dumps(config))
     assert _target.context_of(Host(), str(tmp_path), 4096) == context
     assert _target.generates_text(Host(), str(tmp_path)) is generates
-    assert _target.template_sha256(Host(), str(tmp_path)) is None
+    assert _target.model_folder(Host(), str(tmp_path)).template is None
     (tmp_path / "tokenizer_config.json").write_text('{"chat_template": "a"}')
-    assert (_target.template_sha256(Host(), str(tmp_path)) or "").startswith("ca978112ca1bbdca")  # sha256("a")
+    assert _target.model_folder(Host(), str(tmp_path)).template == "a"
 
 
 LISTED = {"data": [{"id": "m", "owned_by": "vllm", "max_model_len": 2048}]}

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from envcheck.backends._picture import plain_png
 from envcheck.host import Host
 from envcheck.schema.backend import Piece
 from envcheck.schema.run import Answer, PromptRun, Run
 from envcheck.validate import abilities, conclude, prompts
-from envcheck.validate.picture import plain_png
 from envcheck.validate.run import Limits, validate
 from tests.validate.scripted import CLOSE, DONE, HEAD, ScriptedServer, Step, delta, finish, text_event
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from envcheck.schema.run import PromptRun, Run
+from envcheck.schema.run import Expected, PromptRun, Run
 from envcheck.validate.reconcile import reconciled
 
 
@@ -20,7 +20,7 @@ def run(*prompts: PromptRun, **memory: float) -> Run:
 
 
 def rows(subject: Run, **expected: float) -> dict[str, Any]:
-    return {row.quantity: row for row in reconciled(subject, expected).reconciled}
+    return {row.quantity: row for row in reconciled(subject, Expected(figures=expected)).reconciled}
 
 
 def test_speed_three_ways_without_the_cold_prompt() -> None:
