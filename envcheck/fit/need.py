@@ -5,8 +5,7 @@ Pure: the catalog (`requirements_matrix/models`) and the same arithmetic that `e
 
 from __future__ import annotations
 
-from envcheck.fit.estimate_vllm import rotary_bytes
-from envcheck.fit.memory_checkpoint import checkpoint_per_gpu, gguf_weights
+from envcheck.fit.memory_checkpoint import gguf_weights
 from envcheck.fit.memory_scheme import release, scheme
 from envcheck.fit.memory_types import MIB
 from envcheck.fit.memory_vllm import (
@@ -17,6 +16,7 @@ from envcheck.fit.memory_vllm import (
     activation_bytes,
 )
 from envcheck.fit.memory_vllm_cache import Started, cache_width, request_bytes
+from envcheck.fit.memory_vllm_loaded import loaded_bytes
 from envcheck.fit.models import find
 from envcheck.schema.model import ModelFacts, ResolvedModel
 from envcheck.schema.need import ModelNeed
@@ -40,23 +40,29 @@ def need_of(intent: Intent, version: str | None = None) -> ModelNeed | None:
     kind = _published(found.facts, scheme(intent.model, method, options.get("dtype")), method)
     if kind.startswith("gguf:") or intent.backend in _GGUF_BACKENDS:
         return _of_file(found.facts, kind.removeprefix("gguf:") if kind.startswith("gguf:") else _OLLAMA_DEFAULT)
-    return _of_checkpoint(found.facts, kind, options, version)
+    return _of_checkpoint(intent.model or "", found.facts, kind, options, version)
 
 
 def _of_file(facts: ModelFacts, quant: str) -> ModelNeed | None:
     weights = gguf_weights(facts, quant)
     if weights is None:
         return None
-    return ModelNeed(model=facts.name, scheme=f"gguf:{quant}", weights_mib=weights.total / MIB, heads=_heads(facts))
+    return ModelNeed(
+        model=facts.name,
+        scheme=f"gguf:{quant}",
+        weights_mib=weights.total / MIB,
+        heads=_heads(facts),
+        precision=facts.precision,
+        latent=facts.latent is not None,
+    )
 
 
-def _of_checkpoint(facts: ModelFacts, kind: str, options: dict[str, str], version: str | None) -> ModelNeed | None:
+def _of_checkpoint(
+    name: str, facts: ModelFacts, kind: str, options: dict[str, str], version: str | None
+) -> ModelNeed | None:
     tensor = _count(options, ("tensor-parallel-size", "tp-size", "tp"))
     pipeline = _count(options, ("pipeline-parallel-size", "pp-size", "pp"))
     if max(tensor, pipeline) > _MOST_PARALLEL:
-        return None
-    weights = checkpoint_per_gpu(facts, kind, tensor, pipeline)
-    if weights is None:
         return None
     asked = _count(options, ("max-model-len", "context-length", "max-seq-len"), missing=0)
     element = 4.0 if "32" in (options.get("dtype") or "") else 2.0
@@ -68,6 +74,9 @@ def _of_checkpoint(facts: ModelFacts, kind: str, options: dict[str, str], versio
         cache_bytes=cache_width(options.get("kv-cache-dtype"), element),
         model_bytes=element,
     )
+    weights = loaded_bytes(name, facts, kind, started, None, text_only=False)
+    if weights is None:
+        return None
     shape = VllmShape(
         tensor_parallel=tensor,
         batched_tokens=_batched(options, started),
@@ -78,12 +87,14 @@ def _of_checkpoint(facts: ModelFacts, kind: str, options: dict[str, str], versio
     return ModelNeed(
         model=facts.name,
         scheme=kind,
-        weights_mib=(weights + rotary_bytes(facts)) / MIB,
+        weights_mib=weights / MIB,
         work_mib=work,
         request_mib=request_bytes(facts, started) / MIB if asked or facts.max_context else None,
         context=asked or facts.max_context,
         context_stated=bool(asked),
         heads=_heads(facts),
+        precision=facts.precision,
+        latent=facts.latent is not None,
     )
 
 

@@ -59,27 +59,3 @@ def first_release(model: str) -> list[tuple[str, Version]]:
         if re.search(pattern, model, re.IGNORECASE):
             return [(name, since) for name, since in (("vllm", vllm), ("transformers", transformers)) if since]
     return []
-
-
-# Family or GGUF architecture -> Ollama. https://github.com/ollama/ollama/releases ; for phi3 and nemotron_h_omni
-# the maintainers in https://github.com/ollama/ollama/issues/3974 and https://github.com/ollama/ollama/issues/16014 .
-_OLLAMA: tuple[tuple[str, Version], ...] = (
-    (r"nemotron-?3|nemotron_h_omni", (0, 22)),
-    (r"gemma-?4", (0, 20)),
-    (r"qwen-?3[-_]?vl", (0, 12, 7)),
-    (r"gpt-?oss", (0, 11)),
-    (r"gemma-?3n", (0, 9, 3)),
-    (r"qwen-?2[._]?5[-_]?vl", (0, 7)),
-    (r"llama-?4", (0, 6, 7)),
-    (r"qwen-?3(?![-_.]?(?:vl|next|[5-9]|emb))", (0, 6, 6)),
-    (r"mistral[-_]small-?3\.1", (0, 6, 5)),
-    (r"gemma-?3", (0, 6)),
-    (r"mllama|llama-?3\.2-vision", (0, 4)),
-    (r"gemma-?2", (0, 1, 47)),
-    (r"phi-?3", (0, 1, 32)),
-)
-
-
-def first_ollama(model: str) -> Version | None:
-    """The first Ollama that knows the family or architecture that `model` names; None where no row says."""
-    return next((since for pattern, since in _OLLAMA if re.search(pattern, model, re.IGNORECASE)), None)

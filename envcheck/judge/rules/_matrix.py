@@ -83,23 +83,12 @@ class Targets(NamedTuple):
     certain: bool
 
 
-# SGLang's own kernels: https://github.com/sgl-project/sglang/blob/main/sgl-kernel/setup_rocm.py ;
-# vLLM: https://docs.vllm.ai/en/latest/getting_started/installation/gpu.html (AMD ROCm).
-_OWN_KERNELS = {
-    "sglang": Targets("SGLang's ROCm build", frozenset({"gfx942", "gfx950"}), certain=True),
-    "vllm": Targets(
-        "vLLM's ROCm build",
-        frozenset({"gfx90a", "gfx942", "gfx950", "gfx1100", "gfx1101", "gfx1150", "gfx1151", "gfx1200", "gfx1201"}),
-        certain=False,
-    ),
-}
-
-
 def gfx_targets(case: Case) -> Targets | None:
     """The narrowest list of AMD targets that is known for what was to run."""
-    own = _OWN_KERNELS.get(case.backend)
+    own = tables.gfx_list(case.backend) if case.backend in ("vllm", "sglang") else None
     if own is not None:
-        return own
+        # SGLang's build stops at other targets; other builds of vLLM exist than the one documented.
+        return Targets(f"{case.backend}'s ROCm build", frozenset(own.gfx), certain=case.backend == "sglang")
     if case.backend == "ollama":
         row = tables.gfx_list("ollama")
         return Targets("Ollama's ROCm runner", frozenset(row.gfx), certain=False) if row else None
@@ -206,18 +195,3 @@ def not_listed(case: Case, name: str) -> bool:
 def _says_missing(case: Case, name: str) -> bool:
     literal = f"{name.replace('-', '_')}: module not found"
     return any(line.text.lower().strip().startswith(literal) for line in case.paste.having(literal))
-
-
-def ollama_driver(case: Case) -> Version | None:
-    """The oldest driver on which the CUDA runner of this Ollama starts (the newest Ollama where none is named)."""
-    presence = case.snapshot.backend("ollama")
-    have = value_of(presence.binary) if presence else None
-    stated = [
-        row.value
-        for row in load("ollama", BackendMatrix).requirement
-        if row.fact == "nvidia.driver"
-        and isinstance(row.value, str)
-        and all(when.fact == "accelerator" for when in row.when)
-        if have is None or not row.versions or versions.within(have, row.versions)
-    ]
-    return max((pair for text in stated if (pair := version(text))), default=None)

@@ -6,25 +6,14 @@ import re
 
 from envcheck.judge.rule import Case
 
-# Families published in bfloat16 on the Hugging Face hub (`torch_dtype` of their config.json); quantized
-# checkpoints run in half and are left out by `is_bf16`.
-_BF16 = re.compile(
-    r"llama-?3|llama-?2|codellama|qwen[-_]?[123q]|qwq|mistral|mixtral|gemma|deepseek|phi-?[34]|yi-|internlm|baichuan2"
-    r"|command-r"
-    r"|glm-?4|falcon|olmo|granite|dbrx|starcoder2|smollm|exaone|nemotron|kimi|minicpm",
-    re.IGNORECASE,
-)
 _QUANTIZED = re.compile(r"awq|gptq|int4|int8|w4a16|w8a8|gguf|bnb|-4bit|-8bit|fp8|exl2", re.IGNORECASE)
 _FP8 = re.compile(r"(?:^|[-_/. ])fp8(?:$|[-_/. ])|fp8[-_]?(?:dynamic|static|kv)|float8|-fp8", re.IGNORECASE)
-_MLA = re.compile(
-    r"deepseek[-_]?(?:coder-)?v?(?:2|3|r1)(?!.*distill)|deepseek-(?:v2|v3|r1)(?!-distill)|kimi-k2|minicpm3|longcat",
-    re.IGNORECASE,
-)
 
 
 def is_bf16(case: Case) -> bool:
-    """True where the model is of a family published in BF16 and not a quantized copy."""
-    return bool(_BF16.search(case.model)) and not _QUANTIZED.search(case.model) and not case.quantization
+    """True where the catalog's entry for the model is published in BF16, and a quantized copy is not meant."""
+    published = case.need is not None and case.need.precision == "bfloat16"
+    return published and not _QUANTIZED.search(case.model) and not case.quantization
 
 
 def is_fp8(case: Case) -> bool:
@@ -38,7 +27,7 @@ def is_fp8(case: Case) -> bool:
 
 def has_mla(case: Case) -> bool:
     """True where the model uses multi-head latent attention, whose Triton kernels want much shared memory."""
-    return bool(_MLA.search(case.model)) and "distill" not in case.model
+    return case.need is not None and case.need.latent
 
 
 def method(case: Case) -> str:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from envcheck.judge.rule import Case, Rule, quoted, spoken
-from envcheck.judge.rules._arrivals import first_ollama, first_release
+from envcheck.judge.rules._arrivals import first_release
 from envcheck.judge.rules._common import finding
+from envcheck.judge.rules._ollama import first_ollama
 from envcheck.judge.versions import dotted, version
 from envcheck.schema.facts import value_of
 from envcheck.schema.verdict import Finding

@@ -13,7 +13,7 @@ from envcheck.judge import tables
 from envcheck.judge.rule import Case, Rule, quoted, spoken
 from envcheck.judge.rules._common import finding, quotes, windows
 from envcheck.judge.rules._images import images
-from envcheck.judge.rules._matrix import ollama_driver
+from envcheck.judge.rules._ollama import cuda_level, driver_floor
 from envcheck.judge.versions import dotted, version
 from envcheck.schema.facts import text_of, value_of
 from envcheck.schema.verdict import Finding, Quote
@@ -116,12 +116,23 @@ def _in_part(runtime: str, evidence: tuple[Quote, ...]) -> Finding:
 
 
 def _ollama(case: Case) -> Iterator[Finding]:
-    driver = case.snapshot.nvidia.driver
-    floor = ollama_driver(case) if case.backend == "ollama" else None
-    have = version(value_of(driver))
-    if have and floor and have < floor:
-        says = f"Driver {dotted(have)} is older than {dotted(floor)}, which Ollama's CUDA 12 runner needs."
-        yield finding(CAUSE, "warning", says, case.quote("driver", driver), confidence="likely")
+    """The driver, or the CUDA level that Ollama's log prints for it, against what this Ollama needs for each GPU."""
+    nvidia = case.snapshot.nvidia
+    have, level = version(value_of(nvidia.driver)), version(value_of(nvidia.cuda_driver))
+    for device in (case.nvidia or (None,)) if case.backend == "ollama" else ():
+        floor = driver_floor(case, device)
+        if floor is None:
+            continue
+        needs = version(floor if have else cuda_level(floor))
+        below = needs is not None and ((have or level or needs) < needs)
+        if below:
+            told = f"Driver {dotted(have)}" if have else f"The driver serves CUDA {dotted(level or ())} and"
+            says = (
+                f"{told} is older than {floor}, which this Ollama needs for {device.name if device else 'NVIDIA GPUs'}."
+            )
+            fact = nvidia.driver if have else nvidia.cuda_driver
+            yield finding(CAUSE, "warning", says, case.quote("driver", fact), confidence="likely")
+            return
 
 
 RULE = Rule(

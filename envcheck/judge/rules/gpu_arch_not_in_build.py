@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from envcheck.judge import versions
 from envcheck.judge.device import Device
+from envcheck.judge.rows import load
 from envcheck.judge.rule import Case, Rule, spoken
 from envcheck.judge.rules._common import finding
-from envcheck.judge.rules._matrix import compiled_for
+from envcheck.judge.rules._matrix import compiled_for, installed
 from envcheck.judge.tables import kernels_serve
 from envcheck.judge.versions import dotted
 from envcheck.schema.facts import Known
+from envcheck.schema.gaps import KernelGaps
 from envcheck.schema.verdict import Finding
 
 CAUSE = "gpu_arch_not_in_build"
@@ -27,6 +30,21 @@ def judge(case: Case) -> Iterator[Finding]:
         if kernels and capability and kernels_serve(capability, kernels, ptx) is False:
             yield _missing(case, device, kernels)
             return
+    yield from _extension(case)
+
+
+def _extension(case: Case) -> Iterator[Finding]:
+    """A backend that cannot do without an extension whose wheels were compiled for fewer GPUs than torch."""
+    for row in load("kernel_gaps", KernelGaps).extension:
+        have = installed(case, row.backend)
+        if row.backend != case.backend or (have and not versions.at_least(versions.base(have), row.since)):
+            continue
+        for device in case.nvidia:
+            capability = dotted((device.capability or ())[:2])
+            if capability and kernels_serve(capability, row.kernels) is False:
+                says = f"{device.name} has capability {capability}; {row.package} is made for {', '.join(row.kernels)}."
+                yield finding(CAUSE, "warning", says, case.quote("GPU", device.fact))
+                return
 
 
 def _missing(case: Case, device: Device, kernels: tuple[str, ...]) -> Finding:

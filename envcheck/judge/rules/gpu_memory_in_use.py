@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from envcheck.judge.rule import Case, Rule, quoted, spoken
 from envcheck.judge.rules._common import finding
+from envcheck.judge.rules._sizes import used_gpus, weights_mib
 from envcheck.schema.verdict import Finding
 
 CAUSE = "gpu_memory_in_use"
@@ -33,6 +34,7 @@ def judge(case: Case) -> Iterator[Finding]:
                     confidence="likely",
                 )
                 break
+    yield from _crowded(case)
     yield from _full(case)
 
 
@@ -57,6 +59,22 @@ _VLLM_TAKES = 0.9
 def _gib(match: re.Match[str]) -> float:
     value, unit = [group for group in match.groups() if group]
     return float(value) / (1 if unit.upper() == "G" else 1024)
+
+
+def _crowded(case: Case) -> Iterator[Finding]:
+    """The weights fit the card and not what others left of it."""
+    weights, used = weights_mib(case), used_gpus(case)
+    known = [device for device in used if device.free_mib is not None and device.memory_mib]
+    if weights is None or len(known) < len(used):
+        return
+    for device in known:
+        if (device.free_mib or 0) < weights <= (device.memory_mib or 0):
+            says = (
+                f"The weights take {weights / 1024:.1f} GiB; {device.name} (GPU {device.number}) has "
+                f"{(device.free_mib or 0) / 1024:.1f} of {(device.memory_mib or 0) / 1024:.1f} GiB free."
+            )
+            yield finding(CAUSE, "warning", says, case.quote("GPU", device.fact), confidence="likely")
+            return
 
 
 def _full(case: Case) -> Iterator[Finding]:

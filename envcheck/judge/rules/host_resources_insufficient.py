@@ -32,6 +32,12 @@ def judge(case: Case) -> Iterator[Finding]:
             says = f"The model has {size:g} GB, RAM and GPUs together {memory / 1024:.0f} GiB."
             yield finding(CAUSE, "warning", says, quoted(line), case.quote("RAM", ram), confidence="likely")
             return
+    if case.need and case.need.scheme.startswith("gguf:") and case.need.weights_mib > memory:
+        says = (
+            f"{case.need.model} takes {case.need.weights_mib / 1024:.0f} GiB in {case.need.scheme[5:]}; RAM and GPUs "
+            f"together have {memory / 1024:.0f} GiB."
+        )
+        yield finding(CAUSE, "warning", says, case.quote("RAM", ram), confidence="likely")
 
 
 RULE = Rule(cause=CAUSE, link="model", judge=judge)

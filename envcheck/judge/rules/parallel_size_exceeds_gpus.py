@@ -18,6 +18,7 @@ _FULL_NODE = 8
 def judge(case: Case) -> Iterator[Finding]:
     """Signs, then the requested size of one node against the devices listed."""
     yield from spoken(case, CAUSE)
+    yield from _undivided(case)
     per_node = _per_node(case)
     count = (
         value_of(case.snapshot.python.torch.device_count)
@@ -35,6 +36,19 @@ def judge(case: Case) -> Iterator[Finding]:
             case.quote("GPU", fact),
             confidence="likely",
         )
+
+
+def _undivided(case: Case) -> Iterator[Finding]:
+    """Each GPU of a tensor-parallel group gets an equal number of attention heads, or the engine refuses.
+
+    `ModelConfig.verify_with_parallel_config` of vllm-project/vllm
+    """
+    size = (case.option("tensor_parallel_size") or "1")[:8]
+    heads = case.need.heads if case.need else 0
+    if case.backend in ("vllm", "sglang") and size.isdigit() and int(size) > 1 and heads and heads % int(size):
+        says = f"{heads} attention heads cannot be divided among {size} GPUs; the engine refuses that size."
+        quote = case.quote("GPU", case.devices[0].fact) if case.devices else None
+        yield finding(CAUSE, "warning", says, quote, confidence="likely")
 
 
 def _cut_short(case: Case) -> bool:

@@ -4,67 +4,54 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from envcheck.judge import tables
+from envcheck.judge.rows import load
 from envcheck.judge.rule import Case, Rule, spoken
 from envcheck.judge.rules._common import finding
+from envcheck.judge.rules._matrix import installed
 from envcheck.judge.rules._models import method
-from envcheck.judge.versions import Version, dotted
+from envcheck.judge.versions import version
+from envcheck.schema.gaps import KernelGap, KernelGaps
 from envcheck.schema.verdict import Finding
 
 CAUSE = "quant_unsupported_on_device"
-# https://github.com/vllm-project/vllm/blob/main/docs/features/quantization/README.md
-_FLOOR: dict[str, Version] = {
-    "awq": (7, 5),
-    "int8": (7, 5),
-    "awq_marlin": (7, 5),
-    "gptq_marlin": (7, 5),
-    "marlin": (7, 5),
-    "fp8": (7, 5),
-    "hqq": (8, 0),
-    "torchao": (7, 5),
-    "mxfp4": (8, 0),
-    "nvfp4": (7, 5),
-}
-_CPU_WITHOUT = frozenset(
-    {"fp8", "bitsandbytes", "marlin", "awq_marlin", "gptq_marlin", "mxfp4", "nvfp4", "hqq", "squeezellm"}
-)
 
 
 def judge(case: Case) -> Iterator[Finding]:
     """Signs, then the method against the device that will be used."""
     yield from spoken(case, CAUSE)
     wanted = method(case)
-    if not wanted or case.backend not in ("vllm", "sglang", "transformers"):
+    if not wanted or case.backend not in ("vllm", "sglang"):
         return
-    if case.torch.accelerator == "cpu" and wanted in _CPU_WITHOUT and case.backend != "transformers":
-        yield finding(
-            CAUSE,
-            "blocker",
-            f"{wanted} has no CPU kernels and torch is a CPU build.",
-            case.quote("torch", case.torch.fact),
-            confidence="likely",
+    gap = _gap(case, wanted, "cpu") if case.torch.accelerator == "cpu" else None
+    if gap is not None:
+        says = f"{wanted} has no CPU kernels and torch is a CPU build."
+        yield finding(CAUSE, "blocker", says, case.quote("torch", case.torch.fact), confidence="likely")
+    yield from _below(case, wanted)
+    gap = _gap(case, wanted, "amd") if case.amd and case.torch.accelerator in ("rocm", "") else None
+    if gap is not None:
+        says = f"{wanted} kernels are written for CUDA; the ROCm build" + (
+            " has none." if gap.certain else " may lack them."
         )
-    floor = _FLOOR.get(wanted)
-    low = [d for d in case.nvidia if floor and d.capability and d.capability < floor]
-    if low and floor and case.backend != "transformers":
-        yield finding(
-            CAUSE,
-            "blocker",
-            f"{wanted} needs compute capability {dotted(floor)}; {low[0].name} has {dotted(low[0].capability or ())}.",
-            case.quote("GPU", low[0].fact),
-            confidence="likely",
-        )
-    if (
-        case.amd
-        and case.torch.accelerator in ("rocm", "")
-        and wanted in ("bitsandbytes", "awq", "marlin", "awq_marlin", "gptq_marlin", "nvfp4")
-    ):
-        yield finding(
-            CAUSE,
-            "warning",
-            f"{wanted} kernels are written for CUDA; many ROCm builds lack them.",
-            case.quote("GPU", case.amd[0].fact),
-            confidence="possible",
-        )
+        yield finding(CAUSE, "warning", says, case.quote("GPU", case.amd[0].fact), confidence="possible")
+
+
+def _gap(case: Case, wanted: str, device: str) -> KernelGap | None:
+    """The row for this method, of the backend itself or of vLLM, whose kernels SGLang took over."""
+    rows = [row for row in load("kernel_gaps", KernelGaps).gap if (row.method, row.device) == (wanted, device)]
+    return next((row for name in (case.backend, "vllm") for row in rows if row.backend == name), None)
+
+
+def _below(case: Case, wanted: str) -> Iterator[Finding]:
+    """An NVIDIA GPU below the method's floor; for SGLang the floor of the same kernels in vLLM is a suspicion."""
+    own = case.backend == "vllm"
+    row = tables.kernel_row("vllm", "quantization", wanted, installed(case, "vllm") if own else None)
+    floor = version(row.min_compute_capability) if row else None
+    low = [device for device in case.nvidia if floor and device.capability and device.capability < floor]
+    if row and low:
+        has = ".".join(map(str, low[0].capability or ()))
+        says = f"{wanted} needs compute capability {row.min_compute_capability}; {low[0].name} has {has}."
+        yield finding(CAUSE, "blocker" if own else "warning", says, case.quote("GPU", low[0].fact), confidence="likely")
 
 
 RULE = Rule(cause=CAUSE, link="model", judge=judge)
