@@ -127,6 +127,14 @@ def _recurrent(facts: ModelFacts, kind: Recurrent) -> Iterator[_Shape]:
         yield from _linear("attn_gate", hidden, inner, "recurrent")
         yield from _linear("ssm_ba", hidden, 2 * kind.heads, "recurrent")
         yield from _norm("ssm_norm", inner // kind.heads)
+    elif kind.kind == "lightning":
+        yield from _linear("attn_qkv", hidden, 3 * inner, "recurrent")
+        yield from _linear("attn_gate", hidden, inner, "recurrent")
+        yield from _norm("ssm_norm", inner)
+        yield from _linear("ssm_out", inner, hidden, "recurrent")
+        return
+    elif kind.kind == "kimi_delta":
+        yield from _kimi_delta(kind, hidden)
     elif kind.kind == "mamba2":
         width = 2 * inner + 2 * kind.groups * state + kind.heads
         yield from _linear("ssm_in", hidden, width, "recurrent", kind.bias)
@@ -142,6 +150,19 @@ def _recurrent(facts: ModelFacts, kind: Recurrent) -> Iterator[_Shape]:
     if kind.conv_bias:
         yield from _plain("ssm_conv1d.bias", 1, kind.conv_channels, "recurrent")
     yield from _linear("ssm_out", inner, hidden, "recurrent", kind.bias)
+
+
+def _kimi_delta(kind: Recurrent, hidden: int) -> Iterator[_Shape]:
+    """Delta attention with a decay per channel: projections, and low-rank paths for decay and gate."""
+    head = kind.inner // kind.heads
+    yield from _linear("attn_qkv", hidden, kind.conv_channels, "recurrent")
+    for name in ("ssm_f", "ssm_g"):
+        yield from _linear(f"{name}_a", hidden, head, "recurrent")
+        yield from _linear(f"{name}_b", head, kind.inner, "recurrent")
+    yield from _linear("ssm_beta", hidden, kind.heads, "recurrent")
+    yield from _plain("ssm_a", 1, kind.heads, "recurrent")
+    yield from _plain("ssm_dt.bias", 1, kind.inner, "recurrent")
+    yield from _norm("ssm_norm", head)
 
 
 def _mamba(kind: Recurrent, hidden: int) -> Iterator[_Shape]:

@@ -48,6 +48,18 @@ KNOWN = [
     ("bigscience/bloom-7b1", "BLOOM-7B1", None, False),
     ("nvidia/Llama-3.1-Nemotron-70B-Instruct-HF", "Llama-3.1-70B", None, False),
     ("neuralmagic/Meta-Llama-3.1-70B-Instruct-quantized.w4a16", "Llama-3.1-70B", "w4a16", False),
+    ("RedHatAI/Mistral-Small-3.1-24B-Instruct-2503-FP8-dynamic", "Mistral-Small-3.1-24B", "fp8", False),
+    ("casperhansen/llama-3.3-70b-instruct-awq", "Llama-3.3-70B", "awq", False),
+    ("unsloth/Qwen3-30B-A3B-GGUF:Q4_K_M", "Qwen3-30B-A3B", "Q4_K_M", False),
+    ("nvidia/Qwen3-235B-A22B-FP4", "Qwen3-235B-A22B", "nvfp4", False),
+    ("google/gemma-4-26B-A4B-it-qat-q4_0-unquantized", "Gemma-4-26B-A4B", None, False),
+    ("HuggingFaceH4/zephyr-7b-beta", "Mistral-7B-v0.1", None, False),
+    ("PrimeIntellect/INTELLECT-3", "GLM-4.5-Air", None, False),
+    ("deepcogito/cogito-v1-preview-llama-70B", "Llama-3.3-70B", None, False),
+    ("cerebras/Qwen3-Coder-REAP-25B-A3B", "Qwen3-Coder-REAP-25B-A3B", None, False),
+    ("MiniMaxAI/MiniMax-M1-80k", "MiniMax-Text-01", None, False),
+    ("google/flan-t5-xl", "Flan-T5-XL", None, False),
+    ("intfloat/e5-base-v2", "BGE-base-en-v1.5", None, False),
 ]
 
 
