@@ -9,6 +9,7 @@ import click
 
 if TYPE_CHECKING:
     from envcheck.schema.requirement import Condition, Requirement
+    from envcheck.schema.verdict import Remedy
 
 
 @click.group("matrix")
@@ -75,6 +76,11 @@ def _says(condition: Condition | Requirement) -> str:
     return " ".join(filter(None, [condition.fact, condition.op, shown]))
 
 
+def _way_out(remedy: Remedy) -> list[str]:
+    changes = f" (changes: {remedy.scope.replace('_', ' ')})" if remedy.scope else ""
+    return [f"  remedy      {remedy.says}{changes}", *(f"              $ {command}" for command in remedy.commands)]
+
+
 def _explained(row: Requirement) -> str:
     lines = [
         f"{row.id}  {row.title}",
@@ -84,8 +90,7 @@ def _explained(row: Requirement) -> str:
         f"  severity    {row.severity}, link {row.link}" + (f", cause {row.cause}" if row.cause else ""),
         f"  otherwise   {row.says}",
         *([f"  still works {row.limits}"] if row.limits else []),
-        *([f"  remedy      {row.remedy.says}"] if row.remedy else []),
-        *(f"              $ {command}" for command in (row.remedy.commands if row.remedy else ())),
+        *(line for remedy in (row.remedy, *row.otherwise) if remedy for line in _way_out(remedy)),
         *([f"  hangs on    {', '.join(row.requires)}"] if row.requires else []),
         f"  source      {row.source} (checked {row.checked})",
     ]

@@ -86,7 +86,10 @@ def _verdicts(verdicts: tuple[Verdict, ...]) -> Table:
 def _says(verdict: Verdict) -> str:
     if verdict.skipped_because:
         return f"waits for {verdict.skipped_because}"
-    return f"{verdict.says} → {verdict.remedy.says}" if verdict.remedy and verdict.status != "met" else verdict.says
+    if verdict.status == "met":
+        return verdict.says
+    ways = [way.says for way in verdict.ways_out] or ([verdict.remedy.says] if verdict.remedy else [])
+    return f"{verdict.says} → {' Or: '.join(ways)}" if ways else verdict.says
 
 
 def _fits(rows: tuple[FitRow, ...]) -> Table:

@@ -18,7 +18,8 @@ from envcheck.judge.readiness import blocking, state_of
 from envcheck.judge.row_verdicts import judge_rows
 from envcheck.judge.scene import Scene
 from envcheck.judge.variables import variable_verdicts
-from envcheck.schema.facts import Absent, Known, Observation, Unknown, value_of
+from envcheck.judge.ways_out import choices, release_verdict, with_label, with_ways_out
+from envcheck.schema.facts import Absent, Known, Unknown, value_of
 from envcheck.schema.requirement import Backend, BackendMatrix, Release
 from envcheck.schema.snapshot import Snapshot
 from envcheck.schema.verdict import CHAIN, BackendState, Intent, Judgement, Remedy, Verdict
@@ -56,14 +57,18 @@ def evaluate(
         own = waive(found, project, day)
         older = None
         if any(blocking(own)):
-            older = newest_that_runs(matrix, snapshot, intent, machine, project)
-            own = _with_way_out(own, _older_release(matrix, scene, older)) if older else own
+            older = newest_that_runs(matrix, snapshot, intent, machine, project, labelled=True)
+            plain = (
+                older if not older or not older.index else newest_that_runs(matrix, snapshot, intent, machine, project)
+            )
+            own = _with_way_out(own, release_verdict(scene, older, plain)) if older else own
         states[matrix.backend.name] = state_of(matrix, scene, own, machine, older)
         verdicts += own
     verdicts += [*unused_waivers(project, verdicts), *stale_rows(verdicts, day)]
     known = _with_known_requirements(verdicts)
     ordered = tuple(sorted(known, key=lambda v: (CHAIN.index(v.link), v.backend != MACHINE)))
-    return Judgement(worst=worst(ordered), backends=states, verdicts=ordered)
+    ranked = tuple(with_ways_out(v) if v.remedy is not None else v for v in ordered)
+    return Judgement(worst=worst(ranked), backends=states, verdicts=ranked)
 
 
 def _with_known_requirements(verdicts: Sequence[Verdict]) -> list[Verdict]:
@@ -145,7 +150,8 @@ def release_of(matrix: BackendMatrix, version: str | None) -> Release | None:
     if version is None or versions.key(version) is None:
         return matrix.release[0] if matrix.release else None
     listed = (row for row in matrix.release if versions.at_least(versions.base(version), row.version))
-    return next(listed, matrix.release[-1] if matrix.release else None)
+    row = next(listed, matrix.release[-1] if matrix.release else None)
+    return (with_label(row, versions.local(version)) or row) if row else None
 
 
 def newest_that_runs(
@@ -154,10 +160,15 @@ def newest_that_runs(
     intent: Intent,
     machine: Sequence[Verdict] = (),
     policy: Policy | None = None,
+    *,
+    labelled: bool = False,
 ) -> Release | None:
-    """The newest listed release that nothing known speaks against on this machine; None where every one is blocked."""
+    """The newest listed release that nothing known speaks against on this machine; None where every one is blocked.
+
+    `labelled` also considers wheels that lie beside the default one in an index of their own ("0.31.0+cu129").
+    """
     blockers = [row for row in matrix.requirement if row.severity == "blocker"]
-    for release in matrix.release:
+    for release in choices(matrix.release) if labelled else matrix.release:
         scene = Scene(snapshot, intent, matrix.backend, Absent(source="looking at a release"), release)
         clashes = release_conflicts(policy or Policy(), matrix.backend, release)
         if not clashes and not any(blocking(judge_rows(blockers, scene, machine))):
@@ -166,31 +177,6 @@ def newest_that_runs(
 
 
 def _with_way_out(own: list[Verdict], release: Verdict) -> list[Verdict]:
-    """Add the release that runs here, also as the remedy of what nothing that can be typed would cure."""
-    cured = {v.id for v in blocking(own) if v.remedy is None or not (v.remedy.commands or v.remedy.needs_root)}
-    return [*(msgspec.structs.replace(v, remedy=release.remedy) if v.id in cured else v for v in own), release]
-
-
-def _older_release(matrix: BackendMatrix, scene: Scene, other: Release) -> Verdict:
-    """The verdict that names the way out: another release runs here."""
-    package, title = matrix.backend.packages[0], matrix.backend.title
-    judged = scene.version or "the newest"
-    have = f"{title} {judged} is installed" if isinstance(scene.installed, Known) else f"{title} {judged} is the newest"
-    return Verdict(
-        id=f"{matrix.backend.name}.backend.release",
-        backend=matrix.backend.name,
-        title="Release that runs here",
-        status="warning",
-        severity="warning",
-        link="backend",
-        says=f"{have} and does not run here; {other.version} is the newest that does.",
-        expected=judged,
-        actual=other.version,
-        evidence=(Observation(source=other.source, value=f"{package} {other.version} needs torch {other.torch}"),),
-        source=other.source,
-        checked=other.checked,
-        remedy=Remedy(
-            says=f"Install {title} {other.version} in an environment of its own.",
-            commands=(f'pip install "{package}=={other.version}"',),
-        ),
-    )
+    """Add the release that runs here, also as a way out of what blocks the one that was judged."""
+    cured = {verdict.id for verdict in blocking(own)}
+    return [*(with_ways_out(v, release.ways_out) if v.id in cured else v for v in own), release]

@@ -51,7 +51,8 @@ def lint(today: str) -> list[Complaint]:
     for stem in rows.backend_files():
         matrix = rows.load(stem, BackendMatrix)
         found += lint_backend(f"{stem}.toml", matrix, machine)
-        found += _sources(f"{stem}.toml", [*matrix.release, *matrix.requirement], today)
+        builds = [build for release in matrix.release for build in release.builds]
+        found += _sources(f"{stem}.toml", [*matrix.release, *builds, *matrix.requirement], today)
     for name, kind in TABLES.items():
         table = rows.load(name, kind)
         found += _sources(f"{name}.toml", _rows_of(table), today)
@@ -92,6 +93,9 @@ def _row_faults(row: Requirement, ids: set[str], backend: str) -> Iterator[str]:
         if _same(condition, row):
             yield "is vacuous: its own condition says the same as the row"
     yield from _template_faults(row)
+    for remedy in (row.remedy, *row.otherwise):
+        if remedy is not None and remedy.commands and remedy.scope is None:
+            yield f"the remedy {remedy.says[:40]!r} has commands and does not say what they change: fill `scope`"
 
 
 def _condition_faults(row: Requirement | Condition) -> Iterator[str]:
@@ -128,8 +132,8 @@ def _value_faults(op: Operator, value: Any) -> Iterator[str]:
 
 
 def _template_faults(row: Requirement) -> Iterator[str]:
-    remedy = [row.remedy.says, *row.remedy.commands] if row.remedy else []
-    for text in (row.says, row.met, row.limits, *remedy):
+    remedies = [text for r in (row.remedy, *row.otherwise) if r for text in (r.says, *r.commands)]
+    for text in (row.says, row.met, row.limits, *remedies):
         for match in HOLE.finditer(text):
             if match[1] not in OWN_HOLES and kind_of(match[1]) is None:
                 yield f"the template names {match[0]}, which is not in the vocabulary"

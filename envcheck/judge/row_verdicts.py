@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
+import msgspec
+
 from envcheck.judge import versions
 from envcheck.judge.facts_of import fact_of
 from envcheck.judge.operators import AnyFact, Outcome, PerGpu, compare
 from envcheck.judge.scene import Scene
+from envcheck.judge.ways_out import ranked
 from envcheck.schema.describe import gib
 from envcheck.schema.facts import Absent, Known, Observation, Unknown, text_of
 from envcheck.schema.requirement import Condition, Requirement
@@ -98,13 +101,14 @@ def judge_row(row: Requirement, scene: Scene, unsure: str | None) -> Verdict:
         return verdict_of(row, scene, "unknown", says, outcome)
     if not outcome.holds:
         status: Status = "warning" if row.severity == "warning" else "not_met"
-        return verdict_of(row, scene, status, fill(row.says, scene, outcome), outcome, _remedy(row, scene, outcome))
+        says = fill(row.says, scene, outcome)
+        return verdict_of(row, scene, status, says, outcome, _remedies(row, scene, outcome))
     if outcome.failing:
         says = (
             f"{row.title}: {', '.join(outcome.passing)} will do, {', '.join(outcome.failing)} will not "
             f"(needed: {outcome.expected})."
         )
-        return verdict_of(row, scene, "warning", says, outcome, _only(outcome))
+        return verdict_of(row, scene, "warning", says, outcome, [_only(outcome)])
     default = "{actual}." if row.op in ("exists", "absent") else "{actual} meets {expected}."
     return verdict_of(row, scene, "met", fill(row.met or default, scene, outcome), outcome)
 
@@ -115,6 +119,7 @@ def _only(outcome: Outcome) -> Remedy:
     return Remedy(
         says=f"Let the backend see only GPU {', '.join(numbers)}.",
         commands=(f"export CUDA_DEVICE_ORDER=PCI_BUS_ID CUDA_VISIBLE_DEVICES={','.join(numbers)}",),
+        scope="setting",
     )
 
 
@@ -124,10 +129,11 @@ def verdict_of(
     status: Status,
     says: str,
     outcome: Outcome,
-    remedy: Remedy | None = None,
+    remedies: Iterable[Remedy] = (),
     because: str | None = None,
 ) -> Verdict:
     """A verdict with everything that comes from the row itself."""
+    ways = ranked(remedies)
     return Verdict(
         id=row.id,
         backend=scene.backend.name,
@@ -142,7 +148,8 @@ def verdict_of(
         evidence=tuple(_evidence(row.fact, fact_of(row.fact, scene))),
         source=row.source,
         checked=row.checked,
-        remedy=remedy,
+        remedy=ways[0] if ways else None,
+        ways_out=ways,
         requires=row.requires,
         skipped_because=because,
         fixed_by_install=row.fixed_by_install,
@@ -170,15 +177,14 @@ def _text(value: object) -> str:
     return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
-def _remedy(row: Requirement, scene: Scene, outcome: Outcome) -> Remedy | None:
-    if row.remedy is None:
-        return None
-    return Remedy(
-        says=re.sub(r" \((?:unknown|none)\)", "", fill(row.remedy.says, scene, outcome)),
-        commands=tuple(fill(c, scene, outcome) for c in row.remedy.commands if _complete(c, scene)),
-        risk=row.remedy.risk,
-        needs_root=row.remedy.needs_root,
-    )
+def _remedies(row: Requirement, scene: Scene, outcome: Outcome) -> Iterable[Remedy]:
+    for remedy in (row.remedy, *row.otherwise):
+        if remedy is not None:
+            yield msgspec.structs.replace(
+                remedy,
+                says=re.sub(r" \((?:unknown|none)\)", "", fill(remedy.says, scene, outcome)),
+                commands=tuple(fill(c, scene, outcome) for c in remedy.commands if _complete(c, scene)),
+            )
 
 
 def _complete(command: str, scene: Scene) -> bool:

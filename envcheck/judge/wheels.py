@@ -177,7 +177,8 @@ def _system(release: TorchRelease, variant: str, facts: WheelFacts) -> Reason:
     if variant.startswith("rocm"):
         builds = ("linux_x86_64",)
     elif variant.startswith("cu"):
-        builds = tuple(p for p in release.platforms if not p.startswith("macos"))
+        away = ("linux_x86_64",) if variant in release.linux_x86_64_only else ("linux", "windows")
+        builds = tuple(p for p in release.platforms if p.startswith(away))
     elif variant == "xpu":
         builds = ("linux_x86_64", "windows_x86_64")
     return facts.platform in builds, f"torch {release.line} {variant} is built for {', '.join(builds)}"

@@ -82,6 +82,8 @@ class Requirement(Sourced):
     met: str = ""
     cause: str | None = None
     remedy: Remedy | None = None
+    otherwise: tuple[Remedy, ...] = ()
+    """Other ways out, in any order."""
     requires: tuple[str, ...] = ()
     """Ids of the verdicts without which this one means nothing."""
     to_install: bool = False
@@ -104,6 +106,15 @@ class Backend(Record):
     """Commands that install it, as text for a person."""
 
 
+class OtherBuild(Sourced):
+    """A wheel of a release beside its default one, from an index of its own: "0.31.0+cu129"."""
+
+    variant: str
+    """Index tag of the CUDA runtime it is built for, which is also its local version label."""
+    index: str
+    """Address of the package index that carries it."""
+
+
 class Release(Sourced):
     """One release of a backend and what its metadata pins; a release that is not listed takes the row just below it."""
 
@@ -119,6 +130,10 @@ class Release(Sourced):
     """glibc floor in the wheel's platform tag."""
     packages: dict[str, str] = msgspec.field(default_factory=dict)
     """Other requirements: distribution to specifier."""
+    builds: tuple[OtherBuild, ...] = ()
+    """Wheels beside the default one, to be asked for by their label."""
+    index: str = ""
+    """Address of the package index that carries it, where that is not the default one."""
 
 
 class BackendMatrix(Record):

@@ -30,6 +30,8 @@ class TorchRelease(Sourced):
     glibc: str
     """glibc floor in the Linux file name."""
     pypi_aarch64: str = "cpu"
+    linux_x86_64_only: tuple[str, ...] = ()
+    """Variants that are built, as far as is known, for Linux on x86_64 alone."""
     cudnn: str = ""
     triton: str = ""
     torchvision: str = ""

@@ -13,6 +13,13 @@ Readiness = Literal["ready", "ready_after_install", "limited", "blocked", "unkno
 Link = Literal["device", "driver", "runtime", "wheel", "backend", "model", "prompt"]
 """The chain a verdict hangs in: what comes first must hold before what comes later can mean anything."""
 
+Scope = Literal["setting", "new_environment", "this_environment", "system", "driver", "hardware"]
+"""What a remedy changes: a variable or option of the start, an environment of its own, the packages of this one,
+programs and services of the machine, the GPU's driver, the machine itself."""
+
+SCOPES: tuple[Scope, ...] = ("setting", "new_environment", "this_environment", "system", "driver", "hardware")
+"""From what is undone by the next start to what costs a new machine: the order in which ways out are named."""
+
 CHAIN: tuple[Link, ...] = ("device", "driver", "runtime", "wheel", "backend", "model", "prompt")
 
 
@@ -23,6 +30,8 @@ class Remedy(Record, omit_defaults=False):
     commands: tuple[str, ...] = ()
     risk: Literal["safe", "restart", "risky"] = "safe"
     needs_root: bool = False
+    scope: Scope | None = None
+    """What it changes; None where the remedy is advice that names no change."""
 
 
 class Verdict(Record, omit_defaults=False):
@@ -47,6 +56,9 @@ class Verdict(Record, omit_defaults=False):
     checked: str = ""
     """ISO date on which that fact was last checked against its source."""
     remedy: Remedy | None = None
+    """The first of the ways out."""
+    ways_out: tuple[Remedy, ...] = ()
+    """Every way out that is known, what changes least first (`SCOPES`); empty where the requirement is met."""
     requires: tuple[str, ...] = ()
     skipped_because: str | None = None
     fixed_by_install: bool = False

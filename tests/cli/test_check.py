@@ -239,4 +239,5 @@ def test_a_remedy_has_all_its_keys(envcheck: Envcheck) -> None:
     document = json.loads(envcheck("check", "--assume", machine, "--format", "json").stdout)
     remedies = [verdict["remedy"] for verdict in document["verdicts"] if verdict["remedy"]]
     assert remedies
-    assert all(set(remedy) == {"says", "commands", "risk", "needs_root"} for remedy in remedies)
+    assert all(set(remedy) == {"says", "commands", "risk", "needs_root", "scope"} for remedy in remedies)
+    assert all(v["remedy"] == v["ways_out"][0] for v in document["verdicts"] if v["remedy"])

@@ -115,7 +115,7 @@ def possible(release: dict[str, Any], variant: str, machine: dict[str, Any]) -> 
         return False
     if not machine["gpus"]:
         return variant == "cpu"
-    if not variant.startswith("cu"):
+    if not variant.startswith("cu") or (platform != "linux_x86_64" and variant in release.get("linux_x86_64_only", ())):
         return False
     side = "windows" if machine["os"] == "windows" else "linux"
     if not driver_starts(variant, machine["driver"], side):

@@ -58,6 +58,8 @@ def test_a_good_row_has_no_faults() -> None:
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
+        ({"remedy": Remedy(says="Do.", commands=("x",))}, "does not say what they change"),
+        ({"otherwise": (Remedy(says="Do {nobody.knows}."),)}, "not in the vocabulary"),
         ({"id": "y.python"}, "must start with 'x.'"),
         ({"fact": "python.verzion"}, "not in the vocabulary"),
         ({"fact": "packages."}, "not in the vocabulary"),

@@ -137,7 +137,7 @@ def test_forgetting_facts_never_turns_a_no_into_a_yes(
     [
         ("7.0", "576.57", "3.10.12", "2.14.1+cu126"),  # TITAN V: the last line with sm_70
         ("6.1", "580.95.05", "3.12.1", "2.14.1+cu126"),  # GTX 1080 Ti: cu13x never carried it
-        ("12.0", "575.57.08", "3.12.1", "2.11.0+cu128"),  # RTX 5080 before driver 580
+        ("12.0", "575.57.08", "3.12.1", "2.13.0+cu129"),  # RTX 5080 before driver 580
         ("12.0", "580.95.05", "3.12.1", "2.15.0+cu130"),
         ("12.0", "595.71.05", "3.12.1", "2.15.0+cu132"),
         ("8.9", "535.104.05", "3.12.1", "2.14.1+cu126"),
@@ -157,7 +157,7 @@ def test_one_build_that_serves_every_gpu_goes_before_a_newer_one() -> None:
     mixed = machine(capabilities=("7.0", "12.0"), driver="580.95.05")
     choice = best_torch(wheel_facts(mixed))
     assert choice.build is not None
-    assert choice.build.version == "2.10.0+cu128"
+    assert choice.build.version == "2.10.0+cu129"
     assert choice.build.serves_all
 
 
