@@ -75,11 +75,20 @@ def with_xid(gpus: tuple[Gpu, ...], xid: object) -> tuple[Gpu, ...]:
     """The same GPUs with the codes that the kernel log holds for each since it was started."""
     if not isinstance(xid, dict):
         return gpus
-    codes = {index: texts(value) for index, value in xid.items()}
-    return tuple(
-        structs.replace(gpu, xid_errors=Known(value=tuple(codes.get(str(gpu.index), ())), source="kernel log"))
-        for gpu in gpus
-    )
+    counts = {index: _xid_counts(value) for index, value in xid.items()}
+    found = []
+    for gpu in gpus:
+        mine = counts.get(str(gpu.index), {})
+        codes, seen = Known(value=tuple(mine), source="kernel log"), Known(value=mine, source="kernel log")
+        found.append(structs.replace(gpu, xid_errors=codes, xid_counts=seen))
+    return tuple(found)
+
+
+def _xid_counts(value: object) -> dict[str, int]:
+    """Code to how often it was logged; older snapshots list the codes alone."""
+    counted = table(value) if isinstance(value, dict) else dict.fromkeys(texts(value), 1)
+    named = {code: whole(count) for code, count in counted.items() if code.isdigit() and len(code) < 5}
+    return {code: count for code, count in named.items() if count is not None and count > 0}
 
 
 def _row(by_smi: list[Fields], place: int) -> Fields:
@@ -132,6 +141,7 @@ def _gpu(index: int, gpu: Fields, smi: Fields, bus: Fields, links: Fields, name_
         compute_mode=pick(
             [("nvml", text(gpu.get("compute_mode"), 40)), ("nvidia-smi", _words(smi.get("compute_mode")))], _MEASURED_NO
         ),
+        numa_node=pick([("/sys/bus/pci/devices", _pci.numa_node(bus))], _MEASURED_NO),
         links=_links(index, links),
         processes=_processes(gpu),
     )

@@ -61,12 +61,25 @@ def _device(host: Host, folder: str, vendor: str) -> dict[str, Any]:
         "width": short("current_link_width"),
         "width_max": short("max_link_width"),
         "boot_display": short("boot_vga"),
+        "numa": short("numa_node"),
     }
 
 
 def generation(device: dict[str, Any], name: str) -> int | None:
     """PCI Express generation from a link speed such as "16.0 GT/s PCIe"."""
     return _GENERATIONS.get((text(table(device).get(name)) or "").split(" ")[0])
+
+
+def generation_of_speed(megatransfers: object) -> int | None:
+    """PCI Express generation from a lane's speed in MT/s (32000 is generation 5)."""
+    speed = whole(megatransfers)
+    return _GENERATIONS.get(f"{speed / 1000:.1f}") if speed is not None and 0 < speed < 10**6 else None
+
+
+def numa_node(device: dict[str, Any]) -> int | None:
+    """The NUMA node that the device hangs on; the kernel writes -1 where the firmware does not say."""
+    node = whole(table(device).get("numa"))
+    return node if node is not None and 0 <= node < 4096 else None
 
 
 def width(device: dict[str, Any], name: str) -> int | None:

@@ -1,4 +1,5 @@
-"""AMD GPUs: the kernel's compute topology (`/sys/class/kfd`), the display driver's files, then `rocminfo`.
+"""AMD GPUs: AMD SMI in a killable child, the kernel's compute topology (`/sys/class/kfd`), the display driver's files,
+then `rocminfo` or `rocm-smi`.
 
 Serial numbers (`unique_id`, UUID) and places on the bus stand in the same files; they are not among the fields read.
 """
@@ -6,17 +7,21 @@ Serial numbers (`unique_id`, UUID) and places on the bus stand in the same files
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from envcheck.probes import _pci
+from envcheck.probes import _amdsmi, _pci
 from envcheck.probes._amd_gpu import parse_gpus
 from envcheck.probes._product import complete
+from envcheck.probes._together import together
 from envcheck.probes._values import flag, pick, present, table, tables, text, texts
 from envcheck.schema.facts import Absent, Known, TextFact, Unknown
 from envcheck.schema.probe import Evidence, Probe
 from envcheck.schema.snapshot import Amd
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from envcheck.host import Host
 
 VENDOR = "1002"
@@ -35,7 +40,7 @@ _NAMES = ("/usr/share/libdrm/amdgpu.ids", "/opt/amdgpu/share/libdrm/amdgpu.ids")
 
 
 def collect(host: Host) -> Evidence:
-    """Files; `rocminfo` only where it is installed and a compute device is there to be named."""
+    """Files; AMD SMI and programs only where they are installed and a device is there to be named."""
     pci = _pci.devices(host, VENDOR, named=True)
     cards = _cards(host) if pci else []
     evidence: Evidence = {
@@ -50,13 +55,26 @@ def collect(host: Host) -> Evidence:
         "cards": cards,
         "pci": pci,
     }
-    if host.level >= 1 and (evidence["nodes"] or cards):
-        if program := host.which("rocminfo") or _program(host, "/opt/rocm/bin/rocminfo"):
-            evidence["rocminfo"] = _rocminfo(host.run([program]).out)
-        elif program := host.which("rocm-smi") or _program(host, "/opt/rocm/bin/rocm-smi"):
-            asked = ["--showproductname", "--showmeminfo", "vram", "--csv"]
-            evidence["rocm_smi"] = _rocm_smi(host.run([program, *asked]).out)
+    if host.level >= 1 and (evidence["nodes"] or cards or pci):
+        evidence.update(together(_questions(host)))
     return evidence
+
+
+def _questions(host: Host) -> dict[str, Callable[[], Any]]:
+    """What is asked of libraries and programs, all at once: each may hang in the driver for itself."""
+    questions: dict[str, Callable[[], Any]] = {}
+    if place := _amdsmi.folder(host):
+        questions["amdsmi"] = partial(_amdsmi.ask, host, place)
+    if program := host.which("rocminfo") or _program(host, "/opt/rocm/bin/rocminfo"):
+        questions["rocminfo"] = partial(_printed, host, [program], _rocminfo)
+    elif program := host.which("rocm-smi") or _program(host, "/opt/rocm/bin/rocm-smi"):
+        asked = ["--showproductname", "--showmeminfo", "vram", "--csv"]
+        questions["rocm_smi"] = partial(_printed, host, [program, *asked], _rocm_smi)
+    return questions
+
+
+def _printed(host: Host, argv: list[str], read: Callable[[str], list[dict[str, str]]]) -> list[dict[str, str]]:
+    return read(host.run(argv).out)
 
 
 def _program(host: Host, path: str) -> str | None:
@@ -87,7 +105,8 @@ def _nodes(host: Host) -> list[dict[str, Any]]:
     """Compute devices: nodes with SIMD units. A node without them is a processor."""
     found = []
     for name in sorted((n for n in host.names(_NODES) if n.isdigit()), key=int):
-        node: dict[str, Any] = dict(_properties(host, f"{_NODES}/{name}/properties", _NODE_FIELDS))
+        node: dict[str, Any] = {"node": int(name)}
+        node |= _properties(host, f"{_NODES}/{name}/properties", _NODE_FIELDS)
         if node.get("simd_count") and node.get("gfx_target_version"):
             banks = (
                 f"{_NODES}/{name}/mem_banks/{bank}/properties" for bank in host.names(f"{_NODES}/{name}/mem_banks")
@@ -176,14 +195,20 @@ def parse(evidence: Evidence) -> Amd:
     state, detail = _state(seen, source)
     gpus = tuple(map(complete, parse_gpus(seen)))
     loaded = flag(seen.get("module"))
+    named = next((v for device in _amdsmi.devices(seen.get("amdsmi")) if (v := _driver(device))), None)
     version = text(seen.get("module_version"), 40) or (None if not loaded else "in the kernel")
+    said = [("/sys/module/amdgpu", version), ("amdsmi", named)]
     return Amd(
-        driver=pick([("/sys/module/amdgpu", version)], "") if version else Absent(source="/sys/module/amdgpu"),
+        driver=pick(said, "") if named or version else Absent(source="/sys/module/amdgpu"),
         rocm=present("/opt/rocm/.info/version", text(seen.get("rocm"), 40)),
         state=state,
         state_detail=detail,
         gpus=Known(value=gpus, source="/sys/class/kfd, /sys/bus/pci/devices") if gpus else _none(seen, source),
     )
+
+
+def _driver(device: dict[str, Any]) -> str | None:
+    return _only_version(text(device.get("driver"), 60)) or None
 
 
 def _none(seen: Evidence, source: str) -> Absent | Unknown:
@@ -200,6 +225,8 @@ def _state(seen: Evidence, source: str) -> tuple[TextFact, TextFact]:
         judged = ("kfd_missing", "the amdgpu module is loaded and /dev/kfd is not there, so ROCm has no device to open")
     elif closed:
         judged = ("permission", f"this user may not open {', '.join('/dev/' + name for name in closed[:4])}")
+    elif table(seen.get("amdsmi")).get("failure") == "timeout":
+        judged = ("hung", "AMD SMI did not answer within the limit")
     elif not tables(seen.get("nodes")):
         judged = ("no_compute", "the kernel's compute topology lists no GPU")
     else:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from envcheck.probes._http_answers import answered, json_of, server_of
+from envcheck.probes._together import together
 from envcheck.probes._values import pick, present, table, tables, text, texts, whole
 from envcheck.probes._versions import first_version
 from envcheck.schema.facts import Absent, IntFact, Known, TextFact, TextsFact, Unknown
@@ -46,11 +48,9 @@ _BUILD = re.compile(r"version:\s*(\d{1,8})\b")
 
 def collect(host: Host) -> Evidence:
     """PATH first; programs are run, and ports asked, only from level 1 on."""
-    programs: dict[str, Any] = {}
-    for name, (program, arguments) in _PROGRAMS.items():
-        path = host.which(program)
-        if path:
-            programs[name] = {"found": True, "version": _ask(host, path, arguments)}
+    paths = {name: path for name, (program, _) in _PROGRAMS.items() if (path := host.which(program))}
+    versions = together({name: partial(_ask, host, path, _PROGRAMS[name][1]) for name, path in paths.items()})
+    programs: dict[str, Any] = {name: {"found": True, "version": versions.get(name)} for name in paths}
     home = host.env.get("HOME") or host.env.get("USERPROFILE") or ""
     if (
         "lm_studio" not in programs

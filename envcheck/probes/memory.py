@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from envcheck.probes import _cgroup
-from envcheck.probes._values import mib, pick, present, table, whole
+from envcheck.probes._values import mib, pick, present, table, text, whole
 from envcheck.schema.facts import IntFact
 from envcheck.schema.probe import Evidence, Probe
 from envcheck.schema.snapshot import Memory
@@ -30,11 +30,18 @@ def collect(host: Host) -> Evidence:
         "meminfo": found,
         "cgroup_memory": _cgroup.memory_limits(host),
         "cgroup_cpu": _cgroup.cpu_limits(host),
+        "transparent_huge_pages": _chosen(host.read("/sys/kernel/mm/transparent_hugepage/enabled", 200)),
         "shm": host.space(_SHM) if host.is_dir(_SHM) else None,
     }
     if not found and host.is_real:
         evidence["psutil"] = _from_psutil()
     return evidence
+
+
+def _chosen(content: str | None) -> str:
+    """The word in brackets of "always [madvise] never"."""
+    found = re.search(r"\[(\w{1,20})\]", content or "")
+    return found.group(1) if found else ""
 
 
 def _from_psutil() -> dict[str, int]:
@@ -58,6 +65,11 @@ def parse(evidence: Evidence) -> Memory:
         cgroup_cores=present("cgroup", _cgroup.least_cores(seen.get("cgroup_cpu"))),
         shm_total_mib=present(_SHM, mib(whole(shm.get("total"))), "the size of /dev/shm could not be read"),
         shm_free_mib=present(_SHM, mib(whole(shm.get("free"))), "the size of /dev/shm could not be read"),
+        transparent_huge_pages=present(
+            "/sys/kernel/mm/transparent_hugepage",
+            text(seen.get("transparent_huge_pages"), 20),
+            "the kernel does not show the setting",
+        ),
         huge_pages=present("/proc/meminfo", whole(meminfo.get("HugePages_Total")), "/proc/meminfo could not be read"),
     )
 

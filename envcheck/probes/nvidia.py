@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from envcheck.probes import _nvidia_smi, _pci
+from envcheck.probes._json_lines import decoded
 from envcheck.probes._libraries import Loader
 from envcheck.probes._nvidia_gpu import parse_gpus
 from envcheck.probes._nvidia_state import parse_state
@@ -134,27 +135,16 @@ def _ask_nvml(host: Host, library: str | None) -> dict[str, Any]:
         env = {"LD_LIBRARY_PATH": ":".join([*search, place] if place not in search else search)}
     child = str(Path(__file__).with_name("_nvml_child.py"))
     done = host.run([sys.executable, "-I", "-S", child, folder], env=env)
-    return {"lines": _lines(done.out), "failure": done.failure, "code": done.code}
-
-
-def _lines(printed: str) -> list[Any]:
-    import msgspec
-
-    lines = []
-    for line in printed.splitlines()[:2000]:
-        try:
-            lines.append(msgspec.json.decode(line))
-        except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
-            continue  # the last line of a child that was killed while it wrote
-    return lines
+    return {"lines": decoded(done.out), "failure": done.failure, "code": done.code}
 
 
 def _has_gpus(nvml: dict[str, Any]) -> bool:
     return any(isinstance(line, dict) and "gpu" in line for line in nvml.get("lines") or ())
 
 
-def _xid_codes(host: Host) -> dict[str, list[str]] | None:
-    """Index of a GPU to the codes of its Xid lines in the kernel log; None where this user may not read the log.
+def _xid_codes(host: Host) -> dict[str, dict[str, int]] | None:
+    """Index of a GPU to the codes of its Xid lines in the kernel log and how often each stands there; None where this
+    user may not read the log.
 
     GPUs are counted by bus address, as NVML counts them; the address itself is dropped here.
     """
@@ -162,12 +152,12 @@ def _xid_codes(host: Host) -> dict[str, list[str]] | None:
     if not done.ok:
         return None
     order = [address.lower().rpartition(".")[0] for address in host.names(_GPUS)]
-    found: dict[str, list[str]] = {}
+    found: dict[str, dict[str, int]] = {}
     for address, code in _XID.findall(done.out):
         if address.lower() in order:
-            codes = found.setdefault(str(order.index(address.lower())), [])
-            if code not in codes and len(codes) < 20:
-                codes.append(code)
+            codes = found.setdefault(str(order.index(address.lower())), {})
+            if code in codes or len(codes) < 20:
+                codes[code] = codes.get(code, 0) + 1
     return found
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from envcheck.probes import _acs
 from envcheck.probes._values import flag, pick, present, rows, table, text, texts, whole
 from envcheck.schema.facts import Absent, Known, TextFact, TextsFact, Unknown
 from envcheck.schema.probe import Evidence, Probe
@@ -56,6 +57,7 @@ def collect(host: Host) -> Evidence:
         "virtual_machine": _hypervisor_marks(host),
         "secure_boot": _secure_boot(host),
         "iommu": _iommu(host),
+        "acs": _acs.collect(host),
         "devices": _devices(host),
         "groups": sorted({name for gid in host.groups() if (name := _group_names(host).get(gid)) in _GROUPS}),
         "ulimits": _ulimits(host),
@@ -176,6 +178,7 @@ def parse(evidence: Evidence) -> Os:
         virtual_machine=_first(texts(seen.get("virtual_machine")), "/sys/class/dmi/id"),
         secure_boot=_parse_secure_boot(seen.get("secure_boot")),
         iommu=_parse_iommu(table(seen.get("iommu"))),
+        acs=_acs.parse(seen.get("acs")),
         device_access=_parse_devices(table(seen.get("devices"))),
         device_groups=_parse_device_groups(table(seen.get("devices"))),
         groups=_parse_groups(seen.get("groups")),

@@ -10,13 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 from envcheck.probes import _dpkg, _interpreter
 from envcheck.probes._libraries import Loader
-from envcheck.probes._values import flag, pick, present, table, text
+from envcheck.probes._together import together
+from envcheck.probes._values import flag, pick, present, table, text, texts
 from envcheck.probes._versions import first_version
-from envcheck.schema.facts import Absent, Known, TextFact, Unknown
+from envcheck.schema.facts import Absent, Known, TextFact, TextsFact, Unknown
 from envcheck.schema.probe import Evidence, Probe
 from envcheck.schema.snapshot import Toolchain
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from envcheck.host import Host
 
 _SONAMES_TEXT = """
@@ -38,15 +41,18 @@ def collect(host: Host) -> Evidence:
     layout = _interpreter.find(host)
     loader = Loader(host)
     libraries = {name: loader.version(path, name) for name in SONAMES if (path := loader.find(name))}
+    programs: dict[str, Callable[[], dict[str, Any]]] = {
+        "gcc": lambda: _compiler(host, "CC", "gcc"),
+        "gxx": lambda: _compiler(host, "CXX", "g++"),
+        "cmake": lambda: _cmake(host),
+        "ninja": lambda: _program(host, "ninja", "--version", ("ninja-build",)),
+        "cuda": lambda: _toolkit(host),
+        "triton_ptxas": lambda: _triton_ptxas(host, layout),
+    }
     return {
-        "gcc": _compiler(host, "CC", "gcc"),
-        "gxx": _compiler(host, "CXX", "g++"),
+        **together(programs),
         "headers": _headers(host, layout),
         "openmp": _openmp(host),
-        "cmake": _cmake(host),
-        "ninja": _program(host, "ninja", "--version", ("ninja-build",)),
-        "cuda": _toolkit(host),
-        "triton_ptxas": _triton_ptxas(host, layout),
         "libraries": libraries,
     }
 
@@ -69,6 +75,8 @@ def _compiler(host: Host, variable: str, program: str) -> dict[str, Any]:
         done = host.run([path, "-dumpfullversion", "-dumpversion"])
         if done.ok and (version := first_version(done.out) or done.out.strip()[:10]):
             return {"found": True, "version": version, "by": "run"}
+        if done.failure == "timeout" and not number:
+            return {"found": True, "version": "", "by": "run", "failure": "timeout"}
     return {"found": True, "version": number.group(1) if number else "", "by": "name"}
 
 
@@ -113,7 +121,12 @@ def _program(host: Host, program: str, argument: str, packages: tuple[str, ...])
     if host.level < 1:
         return {"found": True, "version": ""}
     done = host.run([path, argument])
-    return {"found": True, "version": first_version(done.out + "\n" + done.err) or "", "by": "run"}
+    return {
+        "found": True,
+        "version": first_version(done.out + "\n" + done.err) or "",
+        "by": "run",
+        "failure": done.failure,
+    }
 
 
 def _toolkit(host: Host) -> dict[str, Any]:
@@ -171,8 +184,9 @@ def _triton_ptxas(host: Host, layout: _interpreter.Layout) -> dict[str, Any]:
         return {"found": False}
     if host.level < 1 or not host.is_real:
         return {"found": True, "version": ""}
-    found = re.search(r"release [\d.]+, V(\d+\.\d+\.\d+)", host.run([path, "--version"]).out)
-    return {"found": True, "version": found.group(1) if found else "", "by": "run"}
+    done = host.run([path, "--version"])
+    found = re.search(r"release [\d.]+, V(\d+\.\d+\.\d+)", done.out)
+    return {"found": True, "version": found.group(1) if found else "", "by": "run", "failure": done.failure}
 
 
 def parse(evidence: Evidence) -> Toolchain:
@@ -193,6 +207,7 @@ def parse(evidence: Evidence) -> Toolchain:
         cmake=_found(table(seen.get("cmake")), "PATH"),
         ninja=_found(table(seen.get("ninja")), "PATH"),
         nvcc=nvcc,
+        toolkits=_toolkits(cuda),
         ptxas=ptxas if cuda else nvcc,
         triton_ptxas=_found(table(seen.get("triton_ptxas")), "triton wheel"),
         cudnn=_library(libraries, read, ("libcudnn.so.9", "libcudnn.so.8")),
@@ -203,13 +218,27 @@ def parse(evidence: Evidence) -> Toolchain:
     )
 
 
+def _toolkits(cuda: dict[str, Any]) -> TextsFact:
+    """All toolkits of `/usr/local`, and the one found elsewhere; 12.4 and 12.4.131 are one."""
+    if not cuda:
+        return Unknown(why="nobody looked for CUDA toolkits")
+    version, others = text(cuda.get("version"), 40), texts(cuda.get("others"))
+    own = [version] if version and ".".join(version.split(".")[:2]) not in others else []
+    source = "/usr/local, PATH, CUDA_HOME"
+    return Known(value=tuple(sorted({*others, *own})), source=source) if others or own else Absent(source=source)
+
+
 def _found(program: dict[str, Any], source: str) -> TextFact:
     if flag(program.get("found")) is None:
         return Unknown(why="nobody looked for it")
     if not program["found"]:
         return Absent(source=source)
     by = {"run": "--version", "name": "file name"}.get(str(program.get("by")), text(program.get("by"), 20) or source)
-    return pick([(by, text(program.get("version"), 40))], "it is installed and did not say its version")
+    late = program.get("failure") == "timeout"
+    why = (
+        "it is installed and did not answer within the limit" if late else "it is installed and did not say its version"
+    )
+    return pick([(by, text(program.get("version"), 40))], why)
 
 
 def _library(libraries: dict[str, str], read: bool, names: tuple[str, ...]) -> TextFact:

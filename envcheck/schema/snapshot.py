@@ -43,6 +43,9 @@ class Os(Record):
     virtual_machine: TextFact = NOT_READ
     secure_boot: BoolFact = NOT_READ
     iommu: TextFact = NOT_READ
+    acs: TextFact = NOT_READ
+    """Access Control Services of the PCI bridges: "off", or "on: 2 of 6 bridges" where some send traffic between GPUs
+    through the root complex; absent where no bridge has it."""
     device_access: Known[dict[str, bool]] | Absent | Unknown = NOT_READ
     """Device node ("/dev/kfd", "/dev/nvidia0") to whether this user may open it."""
     device_groups: Known[dict[str, str]] | Absent | Unknown = NOT_READ
@@ -78,6 +81,8 @@ class Memory(Record):
     shm_total_mib: IntFact = NOT_READ
     shm_free_mib: IntFact = NOT_READ
     huge_pages: IntFact = NOT_READ
+    transparent_huge_pages: TextFact = NOT_READ
+    """"always", "madvise" or "never"."""
 
 
 class DiskSpace(Record):
@@ -144,11 +149,16 @@ class Gpu(Record):
     throttle_reasons: TextsFact = NOT_READ
     ecc_uncorrected: IntFact = NOT_READ
     xid_errors: TextsFact = NOT_READ
+    """Codes of the NVIDIA driver's error reports in the kernel log since it began."""
+    xid_counts: Known[dict[str, int]] | Absent | Unknown = NOT_READ
+    """Each of those codes to how often it was logged."""
     mig_mode: BoolFact = NOT_READ
     mig_slices: TextsFact = NOT_READ
     """MIG profile names ("1g.10gb"), absent when MIG is off."""
     persistence: BoolFact = NOT_READ
     compute_mode: TextFact = NOT_READ
+    numa_node: IntFact = NOT_READ
+    """The NUMA node whose memory and processors are nearest."""
     links: Known[dict[str, str]] | Absent | Unknown = NOT_READ
     """Other GPU's index to how it is reached ("NV12", "PHB", "P2P", "no P2P")."""
     processes: Known[tuple[GpuProcess, ...]] | Absent | Unknown = NOT_READ
@@ -307,6 +317,8 @@ class Toolchain(Record):
     ninja: TextFact = NOT_READ
     nvcc: TextFact = NOT_READ
     """Version of the nvcc that PATH or CUDA_HOME gives: a toolkit, not a driver."""
+    toolkits: TextsFact = NOT_READ
+    """Versions of all CUDA toolkits under `/usr/local`, whichever of them PATH gives."""
     ptxas: TextFact = NOT_READ
     triton_ptxas: TextFact = NOT_READ
     cudnn: TextFact = NOT_READ
