@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from envcheck import api
 from envcheck.host import Host
 from envcheck.install import profiles as recipes
-from envcheck.install import uv
+from envcheck.install import shipped, uv
 from envcheck.install.in_place import install_in_place, open_environment
 from envcheck.install.journal import Journal
 from envcheck.install.layout import Layout, open_target
@@ -20,15 +20,16 @@ from envcheck.install.planning import cost_of, manual_steps, require_room, steps
 from envcheck.install.receipt import Receipt
 from envcheck.install.receipt import read as read_receipt
 from envcheck.install.resolve import Resolved, Target, resolve
-from envcheck.install.soundness import unsound
 from envcheck.install.transaction import ONLINE, Offline, install
+from envcheck.judge import versions
 from envcheck.judge.decide import Decided, decide
+from envcheck.judge.wheels import wheel_facts
+from envcheck.looking_again import Verification, damage, drifted, served_by
 from envcheck.schema.errors import EnvcheckError
 from envcheck.schema.facts import value_of
-from envcheck.schema.plan import Decision, Plan, Step
+from envcheck.schema.plan import Decision, Plan, PlannedPackage, Step
 from envcheck.schema.recipe import Profile
 from envcheck.schema.snapshot import Snapshot
-from envcheck.verify import installed, verify
 
 if TYPE_CHECKING:
     from envcheck.judge.policy import Policy
@@ -50,6 +51,8 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     """Leave out what was installed into the target before."""
     upgrade: bool = False
     """Look for newer versions although what is there meets the wish."""
+    recheck: bool = False
+    """Import everything although the same files were imported here before."""
 
 
 class Prepared(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,13 +82,15 @@ def prepare(snapshot: Snapshot, wanted: Wanted, policy: Policy | None = None, ho
         if is_current:
             receipt = here
         else:
-            with tempfile.TemporaryDirectory(prefix="envcheck-") as work:
-                found, receipt = resolved(host, decided, names, target, Path(work), wanted.sources)
-            warnings = found.warnings
+            receipt = None if wanted.upgrade or wanted.sources else _from_shipped(snapshot, decided, chosen)
+            if receipt is None:
+                with tempfile.TemporaryDirectory(prefix="envcheck-") as work:
+                    found, receipt = resolved(host, decided, names, target, Path(work), wanted.sources)
+                warnings = found.warnings
     where = str(wanted.target or wanted.python or "")
     steps: Iterable[Step] = ()
     if not is_current and not decided.blocked:
-        steps = steps_for(decided, where, wanted.python is not None, _serves(snapshot, chosen))
+        steps = steps_for(decided, receipt, where, wanted.python is not None, served_by(snapshot, chosen))
     plan = Plan(
         profile="+".join(profile.name for profile in chosen),
         target=where,
@@ -106,7 +111,7 @@ def execute(host: Host, wanted: Wanted, prepared: Prepared, progress: Progress) 
     if receipt is None:
         raise EnvcheckError("There is nothing to carry out: the plan was not resolved.")
     if prepared.is_current:
-        if not _drifted(wanted, receipt):
+        if not drifted(_interpreter(wanted), receipt):
             return msgspec.structs.replace(plan, generation=_number(wanted), outcome="done")
         progress("the environment is not what was installed: installing it again")
     if plan.cost is not None:
@@ -119,9 +124,9 @@ def _carry_out(host: Host, wanted: Wanted, prepared: Prepared, receipt: Receipt,
     """The transaction; the number of the change is returned."""
     serves = {verdict for step in prepared.plan.steps for verdict in step.serves}
 
-    def wrong(python: str) -> list[str]:
-        beside = (lambda: _damage(python), lambda: _unmet(host, python, receipt.profiles, serves))
-        return unsound(host, python, prepared.decided, progress, beside)
+    verify = Verification(
+        host=host, decided=prepared.decided, receipt=receipt, serves=serves, recheck=wanted.recheck, progress=progress
+    ).wrong
 
     with tempfile.TemporaryDirectory(prefix="envcheck-") as work:
         lock = Path(work) / "requirements.txt"
@@ -131,9 +136,9 @@ def _carry_out(host: Host, wanted: Wanted, prepared: Prepared, receipt: Receipt,
                 host,
                 open_environment(wanted.python),
                 lock,
-                reinstall=bool(_damage(str(wanted.python))),
+                reinstall=bool(damage(str(wanted.python))),
                 receipt=receipt,
-                verify=wrong,
+                verify=verify,
                 progress=progress,
                 sources=wanted.sources,
             )
@@ -143,7 +148,7 @@ def _carry_out(host: Host, wanted: Wanted, prepared: Prepared, receipt: Receipt,
             lock,
             host.target_python,
             receipt=receipt,
-            verify=wrong,
+            verify=verify,
             progress=progress,
             sources=wanted.sources,
         )
@@ -176,11 +181,9 @@ def _number(wanted: Wanted) -> int | None:
     return last.generation if last else None
 
 
-def _drifted(wanted: Wanted, receipt: Receipt) -> bool:
-    """Whether files are damaged, or somebody has since changed a version that the receipt states."""
-    python = str(wanted.python or Layout(wanted.target or Path()).python)
-    there = installed(Host(target_python=python, level=1, ports=False))
-    return any(there.get(p.name) != p.version for p in receipt.packages) or bool(_damage(python))
+def _interpreter(wanted: Wanted) -> str:
+    """The interpreter of the environment in use."""
+    return str(wanted.python or Layout(wanted.target or Path()).python)
 
 
 def _free(where: str) -> int | None:
@@ -200,8 +203,58 @@ def resolved(
         packages=found.packages,
         lock=found.text,
         notes=found.notes,
+        torch_backend=found.torch_backend,
     )
     return found, receipt
+
+
+def _from_shipped(snapshot: Snapshot, decided: Decided, chosen: Sequence[Profile]) -> Receipt | None:
+    """The receipt of an environment made from the locks that envcheck ships; None where they do not fit.
+
+    They fit where every profile has one for this system and Python, not stale, and what it holds is what was decided.
+    """
+    facts, choice = wheel_facts(snapshot), decided.choice
+    if facts.musl:
+        return None
+    floor = facts.glibc if facts.platform in ("linux_x86_64", "linux_aarch64") else _macos(snapshot)
+    place = shipped.Place(platform=facts.platform, floor=floor, python=minor(snapshot))
+    names = [(profile.name, choice.torch_backend if "torch" in profile.packages else None) for profile in chosen]
+    locks = shipped.for_place(names, place, datetime.now(UTC).date())
+    packages = shipped.packages_of(locks, place) if locks else None
+    if not locks or packages is None or not _meets(packages, (*choice.requirements, *choice.without_dependencies)):
+        return None
+    oldest = min(lock.date for lock in locks)
+    lines = (f"{p.name}=={p.version} " + " ".join(f"--hash={h}" for h in p.hash.split()) for p in packages)
+    return Receipt(
+        profiles=tuple(profile.name for profile in chosen),
+        python=place.python,
+        choice=choice,
+        packages=tuple(
+            msgspec.structs.replace(p, hash=p.hash.split()[0], origin=f"lock of {oldest}, shipped with envcheck")
+            for p in packages
+        ),
+        lock="\n".join(lines) + "\n",
+    )
+
+
+def _meets(packages: Sequence[PlannedPackage], lines: Sequence[str]) -> bool:
+    """Whether every requirement is met by a package of the lock."""
+    have = {package.name: package for package in packages}
+    for line in lines:
+        requirement, _, wanted_hash = line.partition(" --hash=")
+        name = requirement[: next((i for i, letter in enumerate(requirement) if letter in "=<>!~"), len(requirement))]
+        package = have.get(name.strip().lower().replace("_", "-"))
+        if package is None or not versions.within(package.version, requirement[len(name) :]):
+            return False
+        if wanted_hash and wanted_hash not in package.hash.split():
+            return False
+    return True
+
+
+def _macos(snapshot: Snapshot) -> str | None:
+    """The version of macOS ("14.5") in the name of the system; None on others."""
+    name = value_of(snapshot.os.distro) or ""
+    return name.split()[1] if name.lower().startswith("macos ") else None
 
 
 def minor(snapshot: Snapshot) -> str:
@@ -210,29 +263,3 @@ def minor(snapshot: Snapshot) -> str:
     if version is None:
         raise EnvcheckError("The version of the target's Python could not be read: name its interpreter with --python.")
     return ".".join(version.split(".")[:2])
-
-
-def _serves(snapshot: Snapshot, chosen: Sequence[Profile]) -> tuple[str, ...]:
-    """The verdicts that installing these profiles is meant to turn to met."""
-    backends = [profile.backend for profile in chosen if profile.backend]
-    if not backends:
-        return ()
-    verdicts = api.judge(snapshot, backends=backends).verdicts
-    return tuple(v.id for v in verdicts if v.status == "not_met" and v.fixed_by_install)
-
-
-def _unmet(host: Host, python: str, names: Sequence[str], serves: set[str]) -> list[str]:
-    """Look again, with the new environment as the target: what the plan served and is still not met."""
-    if not serves:
-        return []
-    looking = Host(env=host.env, target_python=python, limit_s=host.limit_s, level=1, ports=host.ports)
-    backends = [profile.backend for profile in recipes.load(names) if profile.backend]
-    verdicts = api.judge(api.this_machine(looking), backends=backends).verdicts
-    return [v.says for v in verdicts if v.id in serves and v.status == "not_met"]
-
-
-def _damage(python: str) -> list[str]:
-    """Files of installed packages that are not what their RECORD says (existence and size: uv has just hashed them)."""
-    found = verify(Host(target_python=python, level=1, ports=False), hashes=False).damage
-    broken = [d for d in found if d.kind not in ("foreign", "no_record")]
-    return [f"{d.package}: {d.count} files {d.kind}, for example {d.example}" for d in broken]

@@ -35,6 +35,7 @@ HERE = ".envcheck-env"
 @click.option("--wheelhouse", type=click.Path(path_type=Path), help="Folder of wheels made by `envcheck bundle`.")
 @click.option("--only", is_flag=True, help="Leave out what was installed into the target before.")
 @click.option("--upgrade", is_flag=True, help="Look for newer versions of what is there.")
+@click.option("--recheck", is_flag=True, help="Verify again what these very files have proven here before.")
 @click.option("--policy", "policy_file", type=click.Path(path_type=Path), help="Policy file (default: envcheck.toml).")
 @click.option("--format", "format_name", type=click.Choice(("console", "json")), default="console", show_default=True)
 def COMMAND(  # noqa: N802
@@ -50,6 +51,7 @@ def COMMAND(  # noqa: N802
     wheelhouse: Path | None,
     only: bool,
     upgrade: bool,
+    recheck: bool,
     policy_file: Path | None,
     format_name: str,
 ) -> int:
@@ -76,6 +78,7 @@ def COMMAND(  # noqa: N802
         sources=_sources(offline, wheelhouse),
         only=only,
         upgrade=upgrade,
+        recheck=recheck,
     )
     act = not dry_run and not elsewhere and (yes or (sys.stdin.isatty() and format_name == "console"))
     _refuse_early(wanted, act)

@@ -21,7 +21,7 @@ from envcheck.install.lockfile import exclusive
 from envcheck.install.receipt import NAME as RECEIPT
 from envcheck.install.receipt import Receipt
 from envcheck.install.receipt import write as write_receipt
-from envcheck.install.transaction import ONLINE, WAIT_S, Offline, Progress, Verify, require_sound
+from envcheck.install.transaction import ONLINE, WAIT_S, Offline, Progress, Verify, flushing, require_sound, torch_index
 from envcheck.schema.errors import EnvcheckError, InputError
 
 _MAY_CHANGE = ("bin", "include", "lib", "share", "etc")
@@ -111,13 +111,13 @@ def install_in_place(
         try:
             progress("fetching, checking hashes and linking packages")
             arguments = ("--quiet", "--python", place.python, "--require-hashes", "--only-binary", ":all:", "--no-deps")
-            failed = "The packages were not installed"
             again = ("--reinstall",) if reinstall else ()
-            uv.call(host, "pip", "install", *arguments, *again, *sources, "-r", str(lock), failed=failed, held=(held,))
+            argv = ("pip", "install", *arguments, *again, *sources, *torch_index(receipt), "-r", str(lock))
+            uv.call(host, *argv, failed="The packages were not installed", hint=receipt.hint, held=(held,))
             progress("verifying the environment")
-            require_sound(verify(place.python))
             write_receipt(place.state, receipt)
-            os.sync()
+            with flushing(place.prefix):
+                require_sound(verify(place.python))
             _discard(place.older)
             note("applied", "")
         except BaseException as error:

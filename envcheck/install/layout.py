@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import sys
 from pathlib import Path
 
 from envcheck.schema.errors import InputError
@@ -88,6 +89,24 @@ def flush_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def flush_all(folder: Path) -> None:
+    """Make everything written to the file system of `folder` survive a power cut (where the system can)."""
+    if sys.platform == "linux":
+        import ctypes
+
+        # Only this file system: `sync` would wait for every disk of a busy machine (syncfs(2)).
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            if ctypes.CDLL(None, use_errno=True).syncfs(descriptor) == 0:
+                return
+        except AttributeError:  # a C library without it
+            pass
+        finally:
+            os.close(descriptor)
+    if hasattr(os, "sync"):
+        os.sync()
 
 
 def require_possible(root: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
+from envcheck.install.receipt import Receipt
 from envcheck.schema.errors import EnvcheckError
 from envcheck.schema.facts import Absent, Known, value_of
 from envcheck.schema.plan import Cost, Decision, PlannedPackage, Step
@@ -26,21 +27,28 @@ class Decided(Protocol):
     choice: Choice
 
 
-def steps_for(decided: Decided, target: str, in_place: bool, serves: tuple[str, ...]) -> Iterable[Step]:
-    """Resolve, build, verify, switch. The same steps are carried out, with the files of the run in place of LOCK."""
+def steps_for(
+    decided: Decided, receipt: Receipt | None, target: str, in_place: bool, serves: tuple[str, ...]
+) -> Iterable[Step]:
+    """Resolve, build, verify, switch. The same steps are carried out, with the files of the run in place of LOCK.
+
+    With a receipt the versions are chosen already; where they are those of a shipped lock, nothing was resolved.
+    """
     if not decided.choice.requirements:
         return
-    backend = ("--torch-backend", decided.choice.torch_backend) if decided.choice.torch_backend else ()
-    yield Step(
-        argv=("uv", "pip", "compile", "--generate-hashes", "--only-binary", ":all:", *backend, "requirements.in"),
-        says="Choose exact versions with hashes: " + ", ".join(decided.choice.requirements),
-        done_when="a lock with a hash for every file exists",
-    )
+    tag = receipt.torch_backend if receipt else decided.choice.torch_backend
+    backend = ("--torch-backend", tag) if tag else ()
+    if receipt is None or any(package.origin == "index" for package in receipt.packages):
+        yield Step(
+            argv=("uv", "pip", "compile", "--generate-hashes", "--only-binary", ":all:", *backend, "requirements.in"),
+            says="Choose exact versions with hashes: " + ", ".join(decided.choice.requirements),
+            done_when="a lock with a hash for every file exists",
+        )
     hashed = ("--require-hashes", "--only-binary", ":all:")
     if in_place:
         yield Step(
-            argv=("uv", "pip", "install", "--python", target, *hashed, "--no-deps", "-r", "LOCK"),
-            says="Save the environment, then add the packages; it is put back if anything fails",
+            argv=("uv", "pip", "install", "--python", target, *hashed, *backend, "--no-deps", "-r", "LOCK"),
+            says=f"Save the environment, then add the packages{_of_lock(receipt)}; it is put back if anything fails",
             serves=serves,
             done_when=_sound(decided),
         )
@@ -52,8 +60,8 @@ def steps_for(decided: Decided, target: str, in_place: bool, serves: tuple[str, 
         done_when=f"{folder}/bin/python starts",
     )
     yield Step(
-        argv=("uv", "pip", "sync", "--python", f"{folder}/bin/python", *hashed, "LOCK"),
-        says="Fetch the wheels, compare their hashes, link them into the new generation",
+        argv=("uv", "pip", "sync", "--python", f"{folder}/bin/python", *hashed, *backend, "LOCK"),
+        says=f"Fetch the wheels{_of_lock(receipt)}, compare their hashes, link them into the new generation",
         serves=serves,
         done_when=_sound(decided),
     )
@@ -62,6 +70,12 @@ def steps_for(decided: Decided, target: str, in_place: bool, serves: tuple[str, 
         says="Switch to the new generation in one rename; the old one is kept for `envcheck rollback`",
         done_when="`current` points to the new generation",
     )
+
+
+def _of_lock(receipt: Receipt | None) -> str:
+    """Which lock the versions are from, where it was not made just now."""
+    origin = receipt.packages[0].origin if receipt and receipt.packages else ""
+    return f" of the {origin} (--upgrade looks for newer)" if "lock" in origin else ""
 
 
 def _sound(decided: Decided) -> str:

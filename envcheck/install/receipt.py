@@ -24,6 +24,16 @@ class Receipt(Record, omit_defaults=False):
     packages: tuple[PlannedPackage, ...]
     lock: str
     notes: tuple[str, ...] = ()
+    torch_backend: str | None = None
+    """Index tag that uv must be told for fetching, too; None where the torch comes from the other places."""
+
+    @property
+    def hint(self) -> str:
+        """What may help where these very versions cannot be had."""
+        shipped = any("shipped" in package.origin for package in self.packages)
+        return (
+            "the versions are those of a shipped lock: --upgrade chooses among what your index has." if shipped else ""
+        )
 
 
 def write(folder: Path, receipt: Receipt) -> None:

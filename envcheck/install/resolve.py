@@ -39,6 +39,8 @@ class Resolved(Record):
     packages: tuple[PlannedPackage, ...]
     lock: dict[str, Any] = msgspec.field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    torch_backend: str | None = None
+    """Index tag whose torch was taken; None where it was found elsewhere."""
     warnings: tuple[str, ...] = ()
     """Packages that are far behind the newest that this Python could have."""
 
@@ -52,6 +54,7 @@ def resolve(host: Host, choice: Choice, target: Target, work: Path, sources: Seq
     wanted = work / "requirements.in"
     wanted.write_text("".join(line + "\n" for line in choice.requirements), encoding="utf-8")
     notes: list[str] = []
+    backend = None if sources else choice.torch_backend
     newest: list[dict[str, Any]] = []
     asking = threading.Thread(target=lambda: newest.extend(_newest(host, choice, target, work)), daemon=True)
     if not sources:
@@ -60,13 +63,14 @@ def resolve(host: Host, choice: Choice, target: Target, work: Path, sources: Seq
     env = uv.IMPATIENT if choice.torch_elsewhere and not sources else None
     try:
         # A wheelhouse has no index per variant: what lies in it is taken, and must be the build decided on.
-        lock = _compile(host, wanted, target, work, sources, None if sources else choice.torch_backend, env)
+        lock = _compile(host, wanted, target, work, sources, backend, env)
     except EnvcheckError as error:
-        if choice.torch_backend is None or sources or not _unreachable(str(error)):
+        if choice.torch_backend is None or sources or not uv.is_unreachable(str(error)):
             raise
         found = _compile_elsewhere(host, choice, target, work)
         lock = found or _patiently(host, choice, target, work, wanted)
         if found:
+            backend = None
             torch = next(row["version"] for row in lock["packages"] if row["name"] == "torch")
             notes.append(
                 f"the index of torch {choice.torch_backend} builds could not be reached: torch {torch} was within reach"
@@ -83,7 +87,8 @@ def resolve(host: Host, choice: Choice, target: Target, work: Path, sources: Seq
     if not sources:
         asking.join()
     warnings = tuple(behind(lock.get("packages", []), newest))
-    return Resolved(text="\n".join(lines) + "\n", packages=shown, lock=lock, notes=tuple(notes), warnings=warnings)
+    text = "\n".join(lines) + "\n"
+    return Resolved(text=text, packages=shown, lock=lock, notes=tuple(notes), torch_backend=backend, warnings=warnings)
 
 
 def _newest(host: Host, choice: Choice, target: Target, work: Path) -> list[dict[str, Any]]:
@@ -210,17 +215,3 @@ def _require_hashes(lock: dict[str, Any], lines: Sequence[str]) -> None:
             raise EnvcheckError(
                 f"{match['name']} {match['version']} in the index is not the file that was locked: refused."
             )
-
-
-def _unreachable(words: str) -> bool:
-    signs = (
-        "failed to fetch",
-        "error sending request",
-        "dns error",
-        "connection",
-        "timed out",
-        "network",
-        "403",
-        "404",
-    )
-    return any(sign in words.lower() for sign in signs)

@@ -83,14 +83,17 @@ def unsound(
     decided: Decided,
     progress: Callable[[str], None],
     others: Sequence[Callable[[], list[str]]] = (),
+    imports: bool = True,
 ) -> list[str]:
     """What is wrong with the environment of `python`; empty when nothing is.
 
     Asks several things at once: most of the time goes into imports, which leave the other processors idle. `others`
-    are questions of the caller that may run beside them.
+    are questions of the caller that may run beside them. Without `imports` only packages and the others are asked.
     """
     clean = uv.scrubbed(host)
     questions = [lambda: _disagreements(clean, python, decided.choice), *others]
+    if not imports:
+        return _answers(questions)
     names = [name for name in decided.choice.imports if name != "torch" or decided.choice.torch_backend is None]
     if decided.choice.imports:
         progress("verifying, and importing " + ", ".join(decided.choice.imports))
@@ -99,9 +102,14 @@ def unsound(
     with tempfile.TemporaryDirectory(prefix="envcheck-") as claims:
         several = min(len(names), os.cpu_count() or 1, MOST_CHILDREN)
         questions += [lambda: _imports(clean, python, claims, names)] * several
-        with ThreadPoolExecutor(len(questions)) as pool:
-            answers = [pool.submit(question) for question in questions]
-            return [line for answer in answers for line in answer.result()]
+        return _answers(questions)
+
+
+def _answers(questions: Sequence[Callable[[], list[str]]]) -> list[str]:
+    """All answers, asked for at once."""
+    with ThreadPoolExecutor(len(questions)) as pool:
+        answers = [pool.submit(question) for question in questions]
+        return [line for answer in answers for line in answer.result()]
 
 
 def _imports(clean: Host, python: str, claims: str, names: Sequence[str]) -> list[str]:

@@ -6,16 +6,17 @@ last K. Until the switch nothing that anyone uses has changed; after it, everyth
 
 from __future__ import annotations
 
-import os
+import contextlib
 import shutil
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 from envcheck.host import Host
 from envcheck.install import uv
 from envcheck.install.journal import OPEN, Entry, Journal, State
-from envcheck.install.layout import Layout
+from envcheck.install.layout import Layout, flush_all
 from envcheck.install.lockfile import exclusive
 from envcheck.install.receipt import Receipt
 from envcheck.install.receipt import write as write_receipt
@@ -77,13 +78,12 @@ def install(
             arguments = ("--quiet", "--relocatable", "--python", python, folder)
             uv.call(host, "venv", *arguments, failed="No environment was made", held=(held,))
             progress("fetching, checking hashes and linking packages")
-            _fill(host, layout.folder(number), lock, sources, held)
+            _fill(host, layout.folder(number), lock, (*sources, *torch_index(receipt)), receipt.hint, held)
             write_receipt(layout.folder(number), receipt)
             note("built")
             progress("verifying the new environment")
-            require_sound(verify(str(layout.folder(number) / "bin" / "python")))
-            if hasattr(os, "sync"):
-                os.sync()
+            with flushing(layout.root):
+                require_sound(verify(str(layout.folder(number) / "bin" / "python")))
             note("verified")
             layout.switch(number)
             note("switched")
@@ -96,13 +96,30 @@ def install(
         return number
 
 
+def torch_index(receipt: Receipt) -> tuple[str, ...]:
+    """uv's argument for where the locked torch is; without it only the package index is searched."""
+    return ("--torch-backend", receipt.torch_backend) if receipt.torch_backend else ()
+
+
+@contextlib.contextmanager
+def flushing(folder: Path) -> Iterator[None]:
+    """Bring what was written to the disk while it is being verified, and at the end what the verification wrote."""
+    early = threading.Thread(target=flush_all, args=(folder,), daemon=True)
+    early.start()
+    try:
+        yield
+    finally:
+        early.join()
+    flush_all(folder)
+
+
 def require_sound(wrong: Sequence[str]) -> None:
     """Raise with what is wrong, if anything is."""
     if wrong:
         raise EnvcheckError("The new environment is not what was planned: " + "; ".join(wrong[:5]))
 
 
-def _fill(host: Host, folder: Path, lock: Path, sources: Offline, held: int) -> None:
+def _fill(host: Host, folder: Path, lock: Path, sources: Sequence[str], hint: str, held: int) -> None:
     """Make a new environment hold the lock's packages and nothing else."""
     uv.call(
         host,
@@ -117,6 +134,7 @@ def _fill(host: Host, folder: Path, lock: Path, sources: Offline, held: int) -> 
         *sources,
         str(lock),
         failed="The packages were not installed, and nothing was changed",
+        hint=hint,
         held=(held,),
     )
 

@@ -120,9 +120,14 @@ def _bare(url: str) -> str:
 
 
 def call(
-    host: Host, *arguments: str, failed: str, env: Mapping[str, str] | None = None, held: tuple[int, ...] = ()
+    host: Host,
+    *arguments: str,
+    failed: str,
+    hint: str = "",
+    env: Mapping[str, str] | None = None,
+    held: tuple[int, ...] = (),
 ) -> Completed:
-    """Run uv; where it fails, one sentence with the last lines of what it said. `env` adds to the environment.
+    """Run uv; where it fails, one sentence with the last lines of what it said, and what to do. `env` adds variables.
 
     `held` is the lock of the environment that uv changes: where this process is killed, uv works on for a moment, and
     nobody else may touch the environment before it has ended.
@@ -132,5 +137,25 @@ def call(
     done = clean.run([program(host), *arguments], timeout=LONG_S, env=added, held=held)
     if not done.ok:
         words = " ".join((done.err or done.out or done.failure).split())
-        raise EnvcheckError(f"{failed}: {words[-600:]}")
+        if is_unreachable(words):
+            failed, hint = f"{failed}: the package index cannot be reached", _NO_INDEX
+        raise EnvcheckError(f"{failed}: {words[-600:]}{f' — {hint}' if hint else ''}")
     return done
+
+
+_NO_INDEX = "connect to the network, name a mirror in UV_DEFAULT_INDEX, or use --offline with --wheelhouse."
+
+
+def is_unreachable(words: str) -> bool:
+    """Whether uv says that an index did not answer, or not with what was asked for."""
+    signs = (
+        "failed to fetch",
+        "error sending request",
+        "dns error",
+        "connection",
+        "timed out",
+        "network",
+        "403",
+        "404",
+    )
+    return any(sign in words.lower() for sign in signs)

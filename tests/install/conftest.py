@@ -56,6 +56,7 @@ def needs_uv(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     if shutil.which("uv") is None and not (Path(sys.executable).parent / "uv").is_file():
         pytest.skip("uv is not installed (extra `install`)")
     monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "uv-cache"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
 @pytest.fixture

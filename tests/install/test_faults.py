@@ -261,13 +261,20 @@ def envcheck(*argv: str, **variables: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_no_network_is_one_sentence(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("how", "says"),
+    [((), "nothing was changed"), (("--upgrade",), "No set of versions agrees")],
+    ids=["shipped lock", "resolved"],
+)
+def test_no_network_is_one_sentence(tmp_path: Path, how: tuple[str, ...], says: str) -> None:
     target = tmp_path / "env"
     dead = {"UV_DEFAULT_INDEX": "http://127.0.0.1:9/simple", "UV_HTTP_RETRIES": "0", "NO_PROXY": "127.0.0.1"}
-    done = envcheck("install", "web", "--target", str(target), "--yes", **dead)
+    done = envcheck("install", "web", "--target", str(target), "--yes", *how, **dead)
     assert done.returncode == 4
     assert "Traceback" not in done.stderr
-    assert "No set of versions agrees" in done.stderr
+    assert says in done.stderr
+    assert "the package index cannot be reached" in done.stderr
+    assert "--wheelhouse" in done.stderr
     assert Layout(target).current_number() is None
     assert Layout(target).numbers() == []
 
