@@ -16,6 +16,7 @@ from envcheck.judge.evaluate import STALE_AFTER_DAYS
 from envcheck.judge.facts_of import VOCABULARY, kind_of
 from envcheck.judge.operators import ACCEPTS
 from envcheck.judge.row_verdicts import HOLE, OWN_HOLES
+from envcheck.schema.arrivals import Arrivals
 from envcheck.schema.causes import CAUSES
 from envcheck.schema.facts import Record
 from envcheck.schema.requirement import BackendMatrix, Condition, Operator, Requirement, Sourced
@@ -29,6 +30,7 @@ TABLES: dict[str, type[Record]] = {
     "packages": Packages,
     "variables": Variables,
     "quantization": Kernels,
+    "model_arrivals": Arrivals,
 }
 _VERSION_OPERATORS = ("version_at_least", "version_below", "serves_cuda", "serves_cuda_in_full")
 _LIST_OPERATORS = ("in", "not_in", "contains_any", "contains_all")
@@ -199,7 +201,7 @@ def _rows_of(table: Record) -> list[Sourced]:
     found: list[Sourced] = []
     for field in table.__struct_fields__:
         value = getattr(table, field)
-        for item in value if isinstance(value, tuple) else ():
+        for item in value if isinstance(value, tuple) else (value,):
             if isinstance(item, Sourced):
                 found.append(item)
             elif isinstance(item, Record):
@@ -207,10 +209,18 @@ def _rows_of(table: Record) -> list[Sourced]:
     return found
 
 
+_NAMES = ("id", "name", "version", "method", "variant", "pattern")
+
+
 def _sources(file: str, sourced: Sequence[Sourced], today: str) -> Iterator[Complaint]:
     for row in sourced:
         name = next(
-            (str(getattr(row, k)) for k in ("id", "name", "version", "method", "variant") if hasattr(row, k)), ""
+            (
+                str(getattr(row, k))
+                for k in ("id", "name", "version", "method", "variant", "pattern")
+                if hasattr(row, k)
+            ),
+            "",
         )
         if not row.source.startswith(("https://", "PyPI metadata of ")):
             yield Complaint(file=file, row=name, level="error", says="has no source address")

@@ -1,4 +1,4 @@
-"""Tables of what is missing: kernels for a type of device, instruction sets of old CPUs, models of an older Ollama."""
+"""Tables of what is missing: kernels for a type of device, instruction sets of old CPUs."""
 
 from __future__ import annotations
 
@@ -50,16 +50,3 @@ class OldCpus(Record):
     """`cpu_features.toml`."""
 
     cpu: tuple[OldCpu, ...]
-
-
-class Arrival(Sourced):
-    """The first release that knows a family of models."""
-
-    match: str
-    since: str
-
-
-class Arrivals(Record):
-    """`ollama_arrivals.toml`, newest first."""
-
-    arrival: tuple[Arrival, ...]

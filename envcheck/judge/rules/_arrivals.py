@@ -1,61 +1,59 @@
-"""In which release a model family became known, for families that arrived after a backend was already in wide use."""
+"""In which release a model family or a GGUF architecture became known: `requirements_matrix/model_arrivals.toml`."""
 
 from __future__ import annotations
 
-import re
+from envcheck.judge import versions
+from envcheck.judge.rows import load
+from envcheck.judge.versions import Version, version
+from envcheck.schema.arrivals import Arrivals, Family
+from envcheck.schema.paste import compiled
 
-from envcheck.judge.versions import Version
 
-# Family -> (transformers, vLLM): release notes of both projects.
-# https://github.com/huggingface/transformers/releases , https://github.com/vllm-project/vllm/releases
-_ARRIVALS: tuple[tuple[str, Version | None, Version | None], ...] = (
-    (r"qwen3[-_ ]?next|qwen3_next", (4, 57), (0, 10, 2)),
-    (r"qwen3[-_ ]?vl", (4, 57), (0, 11)),
-    (r"qwen3[-_ ]?omni", (4, 57), (0, 11)),
-    (r"qwen3[-_.](?:5|6)|qwen3_5", (5, 2), (0, 16)),
-    (r"qwen3(?![\w.-]*embed)", (4, 51), (0, 8, 4)),
-    (r"qwen2[._]5[-_ ]?vl|qwen2_5_vl", (4, 49), (0, 7, 2)),
-    (r"qwen2[._]5[-_ ]?omni", (4, 52), (0, 8, 5)),
-    (r"qwen2[-_ ]?vl", (4, 45), (0, 6, 1)),
-    (r"qwen2[-_ ]?moe|qwen1\.5-moe", (4, 40), (0, 4)),
-    (r"qwen2(?!\.?\w*vl)", (4, 37), (0, 3)),
-    (r"llama-?4", (4, 51), (0, 8, 3)),
-    (r"llama-?3\.2-(?:11|90)b|mllama", (4, 45), (0, 6, 2)),
-    (r"llama-?3\.1|llama-?3\.3", (4, 43), (0, 5, 3)),
-    (r"gemma-?4", (5, 5), (0, 19)),
-    (r"gemma-?3n", (4, 53), (0, 10)),
-    (r"gemma-?3", (4, 50), (0, 8)),
-    (r"gemma-?2", (4, 42), (0, 5, 1)),
-    (r"deepseek[-_]?v3\.2", None, (0, 11)),
-    (r"deepseek[-_]?(?:v3|r1)(?!.*distill)", None, (0, 6, 6)),
-    (r"deepseek[-_]?v2", None, (0, 5, 1)),
-    (r"gpt[-_]oss", (4, 55), (0, 10, 1)),
-    (r"glm-?4\.(?:5|6)|glm4_moe", (4, 54), (0, 10)),
-    (r"phi-?4[-_]?(?:mini|multimodal)", (4, 48), (0, 7, 3)),
-    (r"phi-?3\.5-moe|phimoe", (4, 46), (0, 6)),
-    (r"mistral[-_]small-3\.1", (4, 50), (0, 8)),
-    (r"pixtral", (4, 45), (0, 6, 1)),
-    (r"granite-?4", (4, 56), (0, 11)),
-    (r"olmo-?2", (4, 47), (0, 6, 5)),
-    (r"smollm3", (4, 53), (0, 10)),
-    (r"mixtral", (4, 36), (0, 2, 5)),
-    (r"qwen1\.5", (4, 37), (0, 3)),
-    (r"phi-?3(?![.\d]*b)", (4, 41), (0, 4, 2)),
-    (r"command-r(?!7b|-7b)", (4, 39), (0, 4)),
-    (r"starcoder2", (4, 39), (0, 3, 3)),
-    (r"dbrx", (4, 40), (0, 4)),
-    (r"gemma(?!-?[234]|\w)", (4, 38), (0, 3, 2)),
-    (r"seed[-_]oss", (4, 56), (0, 10, 2)),
-    (r"exaone-4", (4, 54), (0, 10)),
-    (r"ernie-4\.5", (4, 54), (0, 10)),
-    (r"glm-4\.1v", (4, 53), (0, 9, 2)),
-    (r"falcon-h1", (4, 53), (0, 9)),
-)  # fmt: skip
+def arrivals() -> Arrivals:
+    """The table, read once."""
+    return load("model_arrivals", Arrivals)
+
+
+def family_of(model: str) -> Family | None:
+    """The first family whose pattern is found in the model's name."""
+    if not model:
+        return None
+    return next((row for row in arrivals().family if compiled(row.pattern).search(model)), None)
 
 
 def first_release(model: str) -> list[tuple[str, Version]]:
     """(package, first release that knows the model's family) for the first family that the name shows."""
-    for pattern, transformers, vllm in _ARRIVALS:
-        if re.search(pattern, model, re.IGNORECASE):
-            return [(name, since) for name, since in (("vllm", vllm), ("transformers", transformers)) if since]
-    return []
+    row = family_of(model)
+    if row is None:
+        return []
+    stated = (("vllm", version(row.vllm)), ("transformers", version(row.transformers)))
+    return [(name, since) for name, since in stated if since]
+
+
+def first_ollama(model: str) -> Version | None:
+    """The first Ollama that knows the family or architecture that `model` names; None where no row says."""
+    listed = arrivals().ollama.releases.get(model)
+    row = None if listed else family_of(model)
+    return version(listed or (row.ollama if row else ""))
+
+
+def first_build(model: str) -> int | None:
+    """The first build of llama.cpp that knows the architecture or family that `model` names; None where no row says."""
+    builds = arrivals().llama_cpp.builds
+    if model in builds:
+        return builds[model]
+    row = family_of(model)
+    return builds.get(row.gguf) if row else None
+
+
+def build_of_python_package(release: str) -> int | None:
+    """The build number of the llama.cpp inside a release of llama-cpp-python; None before the first that is listed."""
+    known = arrivals().llama_cpp_python.builds
+    mine = versions.key(release)
+    if mine is None:
+        return None
+    older = [(key, build) for name, build in known.items() if (key := versions.key(name)) is not None and key <= mine]
+    newest = max(known, key=lambda name: versions.key(name) or ((), (0, "", 0), 0, (0, 0)))
+    if not older or mine > (versions.key(newest) or mine):
+        return None
+    return max(older)[1]

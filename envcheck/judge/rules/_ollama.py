@@ -6,10 +6,9 @@ from envcheck.judge import tables, versions
 from envcheck.judge.device import Device
 from envcheck.judge.rows import load
 from envcheck.judge.rule import Case
-from envcheck.judge.versions import Version, version
+from envcheck.judge.versions import version
 from envcheck.schema.facts import value_of
-from envcheck.schema.gaps import Arrivals
-from envcheck.schema.paste import Line, compiled
+from envcheck.schema.paste import Line
 from envcheck.schema.requirement import BackendMatrix, Requirement
 
 _FOUND = ("library=cuda", "library=rocm", "library=vulkan", "library=metal", "library=oneapi", "library=hip")
@@ -24,12 +23,6 @@ def nothing_found(case: Case) -> list[Line]:
         return []
     said = list(case.paste.having("no compatible gpus were discovered"))
     return said + [line for line in case.paste.having("inference compute") if "library=cpu" in line.text.lower()]
-
-
-def first_ollama(model: str) -> Version | None:
-    """The first Ollama that knows the family or architecture that `model` names; None where no row says."""
-    rows = load("ollama_arrivals", Arrivals).arrival
-    return next((version(row.since) for row in rows if compiled(row.match).search(model)), None)
 
 
 def driver_floor(case: Case, device: Device | None) -> str | None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from envcheck.judge.rule import Case, Rule, quoted, spoken
-from envcheck.judge.rules._arrivals import first_release
+from envcheck.judge.rules._arrivals import build_of_python_package, first_build, first_ollama, first_release
 from envcheck.judge.rules._common import finding
-from envcheck.judge.rules._ollama import first_ollama
 from envcheck.judge.versions import dotted, version
 from envcheck.schema.facts import value_of
+from envcheck.schema.paste import Line
 from envcheck.schema.verdict import Finding
 
 CAUSE = "backend_too_old_for_model"
@@ -30,6 +30,7 @@ def judge(case: Case) -> Iterator[Finding]:
                 confidence="likely",
             )
     yield from _ollama(case)
+    yield from _llama_cpp(case)
 
 
 _ARCHITECTURE = r"general\.architecture\s.{0,20}=\s{0,3}([\w.-]{2,40})"
@@ -42,13 +43,38 @@ def _ollama(case: Case) -> Iterator[Finding]:
     have = version(value_of(fact)) if fact else None
     if fact is None or have is None:
         return
-    printed = [(match.group(1), line) for line, match in case.paste.matching("general.architecture", _ARCHITECTURE)]
-    for name, line in (*printed, (case.model, None)):
+    for name, line in _named(case):
         since = first_ollama(name)
         if since and have < since:
             says = f"Ollama {dotted(have)} is older than {dotted(since)}, the first release that knows {name}."
             evidence = (case.quote("ollama", fact), quoted(line) if line else None)
             yield finding(CAUSE, "warning", says, *evidence, confidence="likely")
+            return
+
+
+def _named(case: Case) -> list[tuple[str, Line | None]]:
+    """The architectures that a loader printed, then the model that was to run."""
+    printed = case.paste.matching("general.architecture", _ARCHITECTURE)
+    return [*((match.group(1), line) for line, match in printed), (case.model, None)]
+
+
+def _llama_cpp(case: Case) -> Iterator[Finding]:
+    """The build of llama.cpp, alone or inside llama-cpp-python, against the build that added the architecture."""
+    if case.backend not in ("llama.cpp", "llama-cpp-python", ""):
+        return
+    label = value_of(case.snapshot.python.package("llama-cpp-python"))
+    presence = case.snapshot.backend("llama.cpp")
+    own = version((value_of(presence.binary) or "").removeprefix("b")) if presence else None
+    build = build_of_python_package(label) if label else own[0] if own else None
+    if build is None:
+        return
+    evidence = case.package_quote("llama-cpp-python") if label or not presence else case.quote("build", presence.binary)
+    carrier = f"llama-cpp-python {label} carries build {build} of llama.cpp" if label else f"This is build {build}"
+    for name, line in _named(case):
+        since = first_build(name)
+        if since and build < since:
+            says = f"{carrier}; build {since} is the first that knows {name}."
+            yield finding(CAUSE, "warning", says, evidence, quoted(line) if line else None, confidence="likely")
             return
 
 
