@@ -54,6 +54,7 @@ def _of_file(facts: ModelFacts, quant: str) -> ModelNeed | None:
         heads=_heads(facts),
         precision=facts.precision,
         latent=facts.latent is not None,
+        experts=facts.experts is not None,
     )
 
 
@@ -95,6 +96,7 @@ def _of_checkpoint(
         heads=_heads(facts),
         precision=facts.precision,
         latent=facts.latent is not None,
+        experts=facts.experts is not None,
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, cast
 
 from envcheck.schema.facts import Absent, Known, Observation, Unknown
-from envcheck.schema.paste import Line, Paste
+from envcheck.schema.paste import NAMED, Line, Paste
 from envcheck.schema.snapshot import (
     Amd,
     BackendPresence,
@@ -61,6 +61,7 @@ class Draft:
         self._packages: dict[str, tuple[str, str]] = {}
         self._variables: dict[str, tuple[str, str]] = {}
         self._backends: dict[str, tuple[str, str]] = {}
+        self._named: set[str] = set()
         self.lists: list[str] = []
         self.options: dict[str, str] = {}
 
@@ -82,6 +83,19 @@ class Draft:
         if 0 <= index < _MAX_GPUS and value is not None and value != "":
             gpu = self._gpus.setdefault((vendor, index), {})
             gpu.setdefault(field, []).append((value, f"line {line.number}"))
+
+    def named(self, vendor: str) -> None:
+        """Note that the GPUs of this vendor were only named: nobody counted them."""
+        self._named.add(vendor)
+
+    def count(self, number: int, line: Line) -> None:
+        """Note how many GPUs there are, where only one of one vendor was named."""
+        if len(self._gpus) != 1 or not 1 < number <= _MAX_GPUS:
+            return
+        (vendor, first), fields = next(iter(self._gpus.items()))
+        for index in range(first + 1, first + number):
+            self.gpu(vendor, index, "name", fields["name"][0][0] if "name" in fields else None, line)
+        self._named.discard(vendor)
 
     def gpus(self, vendor: str) -> list[int]:
         """Indices of the GPUs of one vendor noted so far."""
@@ -132,7 +146,7 @@ class Draft:
             for (v, index), fields in sorted(self._gpus.items())
             if v == vendor
         ]
-        return Known(value=tuple(found), source="paste") if found else None
+        return Known(value=tuple(found), source=NAMED if vendor in self._named else "paste") if found else None
 
     def _python(self, sections: dict[str, dict[str, Any]]) -> Python:
         packages = tuple(

@@ -47,6 +47,7 @@ _OLLAMA = re.compile(r"ollama run (?:--\S{1,40} ){0,3}([a-z0-9][\w./:-]{1,100})"
 _LAUNCHERS = (
     "vllm serve",
     "vllm.entrypoints",
+    ".openai.api_server",
     "sglang.launch_server",
     "llama-server",
     "llama-cli",

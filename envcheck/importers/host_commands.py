@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 
+from envcheck.hardware import find
 from envcheck.importers._draft import Draft, Importer, mib, vendor_of
+from envcheck.importers._products import product_in
 from envcheck.schema.paste import Line, Paste
 
 _NVCC = re.compile(r"cuda compilation tools, release (\d{1,2}\.\d{1,2})", re.IGNORECASE)
@@ -112,16 +114,22 @@ def _cards(paste: Paste, draft: Draft) -> bool:
         return False
     for word in ("gpu", "graphics", "video card", "accelerator"):
         for line, match in paste.matching(word, _CARD.pattern):
-            name = match.group(2).strip()
-            for index in range(int(match.group(1) or 1)):
-                draft.gpu(vendor_of(name), index, "name", name, line)
+            _card(draft, match.group(2).strip(), match.group(1), line)
             return True
     for maker in ("rtx", "gtx", "radeon", "tesla", "nvidia "):
         for line, match in paste.matching(maker, _BARE_CARD.pattern):
-            for index in range(int(match.group(1) or 1)):
-                draft.gpu(vendor_of(match.group(2)), index, "name", match.group(2).strip(), line)
+            _card(draft, match.group(2).strip(), match.group(1), line)
             return True
     return False
+
+
+def _card(draft: Draft, name: str, count: str | None, line: Line) -> None:
+    """A card by the name somebody gives it; words of board partners are left out where the product is known."""
+    known = name if find(name) else product_in(name) or name
+    for index in range(int(count or 1)):
+        draft.gpu(vendor_of(name), index, "name", known, line)
+    if count is None:
+        draft.named(vendor_of(name))
 
 
 def _distro(draft: Draft, name: str, line: Line) -> bool:

@@ -15,7 +15,9 @@ _ROW = re.compile(
 )
 _MEMORY = re.compile(r"(\d{1,7})\s?MiB\s*/\s*(\d{1,7})\s?MiB")
 _LISTED = re.compile(r"^\W{0,4}GPU (\d{1,2}): (.{2,80}?) \(UUID")
-_NAMED = re.compile(r"^\W{0,4}GPU (\d{1,2}): ((?:NVIDIA|Tesla|Quadro|GeForce|RTX|GTX) .{1,80}?)\s*$")
+_NAMED = re.compile(
+    r"^\W{0,6}GPU (\d{1,2}):\W{1,4}((?:NVIDIA|Tesla|Quadro|GeForce|RTX|GTX) [^|\n]{1,80}?)\s*(?:\|.{0,200})?$"
+)
 _MIG_ROW = re.compile(r"MIG (\d{1,2}g\.\d{1,3}gb\S{0,6})")
 _PROCESS = re.compile(
     r"^\|?\s+(\d{1,2})\s+(?:(?:N/A|\d+)\s+(?:N/A|\d+)\s+)?(\d{1,9})\s+([CGM+]{1,3})\s+(\S.{0,80}?)\s+(\d{1,7})\s?MiB"

@@ -66,6 +66,7 @@ def read(paste: Paste, draft: Draft) -> bool:
         name = match.group(1).strip()
         if not name.isdigit():
             draft.gpu(vendor_of(name), 0, "name", name, line)
+            draft.named(vendor_of(name))
     if found:
         draft.lists.append("transformers_env")
     return found

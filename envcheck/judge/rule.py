@@ -20,7 +20,7 @@ from envcheck.judge.versions import Version, version
 from envcheck.schema.cause import CauseFile, Sign
 from envcheck.schema.facts import Absent, Known, Unknown, value_of
 from envcheck.schema.need import ModelNeed
-from envcheck.schema.paste import Line, Paste, compiled
+from envcheck.schema.paste import NAMED, Line, Paste, compiled
 from envcheck.schema.snapshot import Snapshot
 from envcheck.schema.verdict import Finding, Intent, Link, Quote, Remedy
 
@@ -85,6 +85,10 @@ class Case:
     def model(self) -> str:
         """The model's name, lower case; "" where none was given."""
         return (self.intent.model or "").lower()
+
+    def counted(self) -> bool:
+        """True where a program listed the GPUs or somebody said how many there are; else their number is not known."""
+        return NAMED not in getattr(self.snapshot.gpus, "source", "")
 
     def has_gpu(self) -> bool:
         """True where a GPU that a backend could use is known to be there."""

@@ -24,6 +24,8 @@ class ModelNeed(Record):
     """True where the context was asked for; else it is the one the model was published with."""
     heads: int = 0
     """Attention heads, which tensor parallelism divides; 0: unknown."""
+    experts: bool = False
+    """True for a mixture of experts."""
     precision: str = ""
     """How the publisher stores the weights: "bfloat16", "float16", "float8" …"""
     latent: bool = False

@@ -19,6 +19,9 @@ MAX_LINE = 6_000
 MAX_HITS = 400
 """Occurrences of one substring that are looked at: a log that repeats an error more often says nothing new."""
 
+NAMED = "named in the text"
+"""Source of devices that somebody wrote down instead of a program: their number is not known."""
+
 LARGE = 200_000
 """Characters from which on a paste gets an index of its words."""
 _WORD = re.compile("[a-z_]+")

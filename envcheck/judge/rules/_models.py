@@ -17,9 +17,11 @@ def is_bf16(case: Case) -> bool:
 
 
 def is_fp8(case: Case) -> bool:
-    """True where the model or the quantization asked for is FP8."""
+    """True where the model or the quantization asked for is FP8, or the publisher's own format is."""
+    published = case.need is not None and case.need.precision == "float8" and case.need.scheme.startswith("fp8")
     return (
-        "fp8" in case.quantization
+        published
+        or "fp8" in case.quantization
         or bool(_FP8.search(case.model))
         or "fp8" in (case.option("quantization") or "").lower()
     )

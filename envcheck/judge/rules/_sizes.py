@@ -21,6 +21,9 @@ def used_gpus(case: Case) -> tuple[Device, ...]:
     known = [device for device in case.nvidia or case.amd if device.memory_mib and device.kind != "integrated"]
     wanted = _size(case, "tensor_parallel_size") * _size(case, "pipeline_parallel_size")
     several_nodes = (case.option("nnodes") or "1") != "1"
+    if known and not case.counted():
+        # One card was named, and as many of it are used as the options say.
+        known = known[:1] * max(wanted, 1)
     if several_nodes or wanted < 1 or wanted > len(known):
         return ()
     return tuple(sorted(known, key=lambda device: -(device.memory_mib or 0))[:wanted])
@@ -35,6 +38,15 @@ def weights_mib(case: Case) -> float | None:
     """The least the weights take on one GPU of a sharding engine; None where the model is not known."""
     sharded = case.backend in SHARDING and case.need is not None and not case.need.scheme.startswith("gguf:")
     return case.need.weights_mib * _VARIATION if case.need and sharded else None
+
+
+def options_told(case: Case) -> bool:
+    """Whether the options are known well enough to say how many GPUs share the model.
+
+    A report without any may leave out the parallel size: what one GPU cannot hold, several may.
+    """
+    everything = [device for device in case.nvidia or case.amd if device.memory_mib and device.kind != "integrated"]
+    return bool(case.intent.flags) or (case.counted() and len(everything) == 1)
 
 
 def taken_share(case: Case) -> float:

@@ -54,7 +54,8 @@ _CPU_WORDS = ("xeon", "core", "celeron", "pentium", "atom", "opteron", "phenom",
 
 def _named(case: Case) -> Iterator[Finding]:
     """What the CPU's name says, for the engines whose builds assume an instruction set at run time."""
-    if case.backend not in ("ollama", "llama.cpp"):
+    on_cpu = case.torch.accelerator == "cpu" or case.option("device") == "cpu"
+    if case.backend not in ("ollama", "llama.cpp", "") and not on_cpu:
         return
     for word in _CPU_WORDS:
         for line in case.paste.having(word):

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from envcheck.judge.rule import Case, Rule, quoted, spoken
 from envcheck.judge.rules._buffers import overfull
 from envcheck.judge.rules._common import finding
-from envcheck.judge.rules._sizes import SHARDING, smallest_mib, used_gpus, weights_mib
+from envcheck.judge.rules._sizes import SHARDING, options_told, smallest_mib, used_gpus, weights_mib
 from envcheck.schema.need import ModelNeed
 from envcheck.schema.verdict import Finding
 
@@ -24,7 +24,9 @@ def judge(case: Case) -> Iterator[Finding]:
             f"The weights take {weights / 1024:.0f} GiB on each GPU in {_format(case.need)}; it has "
             f"{memory / 1024:.0f} GiB."
         )
-        yield finding(CAUSE, "blocker", says, case.quote("GPU", used_gpus(case)[0].fact))
+        together = sum(device.memory_mib or 0 for device in case.nvidia or case.amd)
+        certain = options_told(case) or (case.counted() and weights > together)
+        yield finding(CAUSE, "blocker" if certain else "warning", says, case.quote("GPU", used_gpus(case)[0].fact))
     yield from _whole(case)
     yield from _buffers(case)
     yield from _partly_offloaded(case)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from envcheck.judge.rule import Case, Rule, quoted, spoken
 from envcheck.judge.rules._common import finding
-from envcheck.judge.rules._sizes import smallest_mib, taken_share, used_gpus, weights_mib
+from envcheck.judge.rules._sizes import options_told, smallest_mib, taken_share, used_gpus, weights_mib
 from envcheck.schema.verdict import Finding
 
 CAUSE = "kv_cache_memory_insufficient"
@@ -57,7 +57,7 @@ def _little_left(case: Case) -> Iterator[Finding]:
             f"The weights take {weights / 1024:.1f} GiB of the {memory * share / 1024:.1f} GiB that vLLM may use on "
             f"{device.name}: with its work space nothing is left for the KV cache."
         )
-        yield finding(CAUSE, "blocker", says, case.quote("GPU", device.fact))
+        yield finding(CAUSE, "blocker" if options_told(case) else "warning", says, case.quote("GPU", device.fact))
     elif need.request_mib is not None and need.request_mib > room:
         says = (
             f"One request of {need.context} tokens takes {need.request_mib / 1024:.1f} GiB of KV cache; beside the "

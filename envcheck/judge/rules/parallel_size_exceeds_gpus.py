@@ -25,7 +25,13 @@ def judge(case: Case) -> Iterator[Finding]:
         or len(case.nvidia)
         or (len(case.amd) if not _rocm_lists_one(case) else 0)
     )
-    if per_node and count and per_node > count and case.backend in ("vllm", "sglang", "tensorrt-llm", ""):
+    if (
+        per_node
+        and count
+        and case.counted()
+        and per_node > count
+        and case.backend in ("vllm", "sglang", "tensorrt-llm", "")
+    ):
         # Whole nodes of eight, asked for in a multiple: the rest is on other nodes, which the options did not say.
         other_nodes = count >= _FULL_NODE and per_node % count == 0
         fact = case.devices[0].fact if case.devices else case.snapshot.python.torch.device_count
