@@ -34,7 +34,7 @@ class Named(NamedTuple):
     """As the hardware table calls it."""
     text: str
     """As it was written, with its memory where that was said."""
-    count: int | None
+    number: int | None
 
 
 def products(text: str) -> Iterator[Named]:

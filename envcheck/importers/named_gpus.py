@@ -38,7 +38,7 @@ def _one_product(paste: Paste, draft: Draft) -> bool:
                 continue
             for named in products(line.text):
                 before = found.get(named.product, (named.text, 0, line))
-                found[named.product] = (named.text, max(named.count or 0, before[1]), line)
+                found[named.product] = (named.text, max(named.number or 0, before[1]), line)
     if len(found) != 1:
         return False
     name, count, line = next(iter(found.values()))
