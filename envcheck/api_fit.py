@@ -11,7 +11,7 @@ from envcheck.fit import fitting, memory_room, search
 from envcheck.fit.local_models import Stores
 from envcheck.schema.errors import InputError
 from envcheck.schema.facts import Record
-from envcheck.schema.fit import FitRow, Room
+from envcheck.schema.fit import Calibration, FitRow, Room
 from envcheck.schema.model import Ambiguous, ModelFacts, NotInCatalog, ResolvedModel
 from envcheck.schema.snapshot import Snapshot
 
@@ -33,6 +33,8 @@ class Question(Record):
     gpus: int | None = None
     search: str | None = None
     preset: str | None = None
+    calibrations: tuple[Calibration, ...] = ()
+    """What this machine's own runs taught about its speed (`envcheck.calibration`)."""
 
 
 def fit_rows(question: Question, snapshot: Snapshot) -> tuple[FitRow, ...]:
@@ -43,7 +45,8 @@ def fit_rows(question: Question, snapshot: Snapshot) -> tuple[FitRow, ...]:
     found = [resolved(name) for name in question.models]
     asked = [one.facts for one in found] or _catalog(question)
     by_name = {facts.name: facts for facts in asked}
-    return tuple(with_speed(row, by_name[row.model], room) for row in _memory_rows(question, found, asked, room))
+    rows = _memory_rows(question, found, asked, room)
+    return tuple(with_speed(row, by_name[row.model], room, question.calibrations) for row in rows)
 
 
 def _memory_rows(

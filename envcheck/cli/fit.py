@@ -9,7 +9,8 @@ import click
 from envcheck.cli._machine import machine_options, snapshot_of
 from envcheck.cli._output import deliver
 from envcheck.schema.backend import spelled
-from envcheck.schema.fit import FitRow
+from envcheck.schema.fit import Calibration, FitRow
+from envcheck.schema.snapshot import Snapshot
 
 DEFAULT_SIZES = ("3B", "7B", "8B", "13B", "14B", "30B", "32B")
 
@@ -25,6 +26,14 @@ DEFAULT_SIZES = ("3B", "7B", "8B", "13B", "14B", "30B", "32B")
 @click.option("--best-quant", "search", flag_value="best_quant", help="The most faithful quantization that fits.")
 @click.option("--max-context", "search", flag_value="max_context", help="The longest context that fits.")
 @click.option("--preset", type=click.Choice(["balanced", "performance", "memory_optimized"]))
+@click.option("--calibrate", is_flag=True, help="Scale the speed by what runs under reports/ measured on this machine.")
+@click.option(
+    "--calibrate-from",
+    "runs",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="The same, from this report or validation (repeatable).",
+)
 @click.option("--format", "form", type=click.Choice(["console", "json", "markdown"]), default="console")
 @click.option("-o", "output", type=click.Path(path_type=Path), help="Write to a file instead.")
 @machine_options
@@ -37,6 +46,8 @@ def COMMAND(  # noqa: N802  every verb exports this name; one parameter an optio
     gpus: int | None,
     search: str | None,
     preset: str | None,
+    calibrate: bool,
+    runs: tuple[Path, ...],
     form: str,
     output: Path | None,
     from_file: Path | None,
@@ -60,10 +71,19 @@ def COMMAND(  # noqa: N802  every verb exports this name; one parameter an optio
         gpus=gpus,
         search=search,
         preset=preset,
+        calibrations=_calibrations(calibrate, runs, snapshot),
     )
     rows = api_fit.fit_rows(question, snapshot)
     deliver(_rendered(rows, form), output)
     return api_fit.exit_code(rows)
+
+
+def _calibrations(wanted: bool, runs: tuple[Path, ...], snapshot: Snapshot) -> tuple[Calibration, ...]:
+    if not (wanted or runs):
+        return ()
+    from envcheck.calibration import learned
+
+    return learned(runs, snapshot)
 
 
 def _rendered(rows: tuple[FitRow, ...], form: str) -> str:

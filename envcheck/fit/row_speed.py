@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 from envcheck import hardware
 from envcheck.fit import cpus
-from envcheck.fit.speed import predict
+from envcheck.fit.speed import calibrate, predict
 from envcheck.fit.speed_formats import format_named
 from envcheck.fit.speed_shape import shape_from_facts
 from envcheck.schema.facts import Unknown
-from envcheck.schema.fit import FitRow, Room, SpeedBands
+from envcheck.schema.fit import Calibration, FitRow, Room, SpeedBands
 from envcheck.schema.hardware import HardwareRow
 from envcheck.schema.model import ModelFacts
 from envcheck.schema.speed import Processor, Split, Workload
@@ -22,8 +24,11 @@ MIB = 2**20
 UNLISTED = "memory bandwidth measured here; the processor's arithmetic is not in the tables, so no prompt speed"
 
 
-def with_speed(row: FitRow, facts: ModelFacts, room: Room) -> FitRow:
-    """The row with its speed, or with the reason among the assumptions where the hardware is not in the tables."""
+def with_speed(row: FitRow, facts: ModelFacts, room: Room, calibrations: Sequence[Calibration] = ()) -> FitRow:
+    """The row with its speed, or with the reason among the assumptions where the hardware is not in the tables.
+
+    A calibration is used where all of the model is on the kind of device that it was learned on.
+    """
     if row.memory_mib is None or row.status in ("no", "unknown"):
         return row
     question = _workload(row, facts, room)
@@ -32,13 +37,30 @@ def with_speed(row: FitRow, facts: ModelFacts, room: Room) -> FitRow:
     found = predict(question)
     if isinstance(found, Unknown):
         return msgspec.structs.replace(row, assumptions=(*row.assumptions, f"no speed: {found.why}"))
-    bands = SpeedBands(decode_tps=found.decode_tps, prefill_tps=found.prefill_tps, ttft_ms=found.ttft_ms)
     said = row.assumptions
+    if (own := _calibration(row, calibrations)) is not None:
+        found = calibrate(found, own.factor, len(own.residuals))
+        said = (*said, _learned(own))
+        row = msgspec.structs.replace(row, calibration=own)
+    bands = SpeedBands(decode_tps=found.decode_tps, prefill_tps=found.prefill_tps, ttft_ms=found.ttft_ms)
     if (processor := question.processor) is not None and processor.measured:
         said = (*said, f"host memory reads and writes {processor.bandwidth_gbs:.0f} GB/s, measured here")
         if processor.basis == UNLISTED:
             bands, said = SpeedBands(decode_tps=found.decode_tps), (*said, UNLISTED)
     return msgspec.structs.replace(row, speed=bands, assumptions=said)
+
+
+def _calibration(row: FitRow, calibrations: Sequence[Calibration]) -> Calibration | None:
+    device = "gpu" if row.devices else "cpu"
+    return None if row.status == "offload" else next((one for one in calibrations if one.device == device), None)
+
+
+def _learned(own: Calibration) -> str:
+    ratios = sorted(residual.ratio for residual in own.residuals)
+    count = len(ratios)
+    runs = f"one run of this machine ({ratios[0]:.2f})" if count == 1 else f"{count} runs of this machine"
+    spread = "" if count == 1 else f" ({ratios[0]:.2f} to {ratios[-1]:.2f})"
+    return f"decode speed times {own.factor:.2f}, measured over predicted in {runs}{spread}"
 
 
 def _workload(row: FitRow, facts: ModelFacts, room: Room) -> Workload | str:

@@ -71,6 +71,29 @@ class SpeedBands(Record):
     ttft_ms: Band | None = None
 
 
+class Residual(Record):
+    """One run of this machine beside what was predicted of it; tokens/s."""
+
+    when: str
+    """ISO 8601; empty: the run does not say."""
+    backend: str
+    model: str
+    device: Literal["cpu", "gpu"]
+    measured_tps: float
+    predicted_tps: float
+    ratio: float
+    """Measured over predicted."""
+
+
+class Calibration(Record):
+    """How this machine's decode speed compares with the prediction, learned from its own runs."""
+
+    device: Literal["cpu", "gpu"]
+    factor: float
+    """The median of the ratios."""
+    residuals: tuple[Residual, ...]
+
+
 class FitRow(Record):
     """One model in one backend with one quantization on one machine."""
 
@@ -101,3 +124,5 @@ class FitRow(Record):
     """Weights and cache left in host memory."""
     reserved_mib: float | None = None
     """What the backend takes however little it needs (vLLM: utilization x total); None: only what it needs."""
+    calibration: Calibration | None = None
+    """What the speed was multiplied by, where that was asked for."""
