@@ -39,7 +39,7 @@ def _verdict(scene: Scene, broken: list[Damage], source: str, again: list[str]) 
     return Verdict(
         id=f"{scene.backend.name}.wheel.files",
         backend=scene.backend.name,
-        title="Files of its packages",
+        title=f"All files of {', '.join(dict.fromkeys(each.package for each in broken[:MOST_NAMED]))}",
         status="not_met",
         severity="blocker",
         link="wheel",

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from envcheck.probes._versions import dotted
 from envcheck.schema.facts import Record
 
 if TYPE_CHECKING:
@@ -48,7 +49,8 @@ def normalise(name: str) -> str:
 
 
 def listing(host: Host, folder: str) -> tuple[list[Entry], list[str]]:
-    """Distributions of one folder, and what interrupted installers left behind ("~orch", of pip)."""
+    """Distributions of one folder, the newest first of those that are there twice, and what interrupted installers left
+    behind ("~orch", of pip)."""
     entries, leftovers = [], []
     for name in host.names(folder):
         if name.startswith("~"):
@@ -56,6 +58,10 @@ def listing(host: Host, folder: str) -> tuple[list[Entry], list[str]]:
         elif name.endswith((".dist-info", ".egg-info")) and (found := _FOLDER.fullmatch(name)):
             entry = Entry(name=normalise(found["name"]), version=found["version"], folder=f"{folder}/{name}")
             entries.append(entry)
+    if len({entry.name for entry in entries}) < len(entries):
+        # Which of two an import sees is open; an update that left old metadata behind is the usual way to have two.
+        entries.sort(key=lambda entry: dotted(entry.version), reverse=True)
+        entries.sort(key=lambda entry: entry.name)
     return entries, leftovers
 
 

@@ -1,7 +1,11 @@
 """Writes the synthetic machines of this folder: `python -m tests.machines.make`.
 
-Each is the evidence that the probes would collect there, composed from parts whose layouts real sources have; the file
-says "synthetic" where a captured one says which envcheck wrote it. A test compares the files with what this makes.
+Files named "captured-…" are real: `envcheck snapshot` wrote them on a small cloud machine without a GPU (for one, after
+modules of torch were deleted and numpy's metadata doubled; for one, in a namespace with 64 MiB of shared memory).
+
+The others are synthetic. Each is the evidence that the probes would collect there, composed from parts whose layouts
+real sources have; the file says "synthetic" where a captured one says which envcheck wrote it. A test compares the
+files with what this makes.
 """
 
 from __future__ import annotations

@@ -104,7 +104,7 @@ def test_two_versions_of_a_package_are_both_named(site: Path, tmp_path: Path, le
     assert "numpy (1.26.4, 2.4.6)" in verdict.says
     assert verdict.remedy is not None
     assert verdict.remedy.commands[0] == "pip uninstall -y numpy"
-    assert verdict.remedy.commands[-1] == "pip install --no-deps numpy==1.26.4"
+    assert verdict.remedy.commands[-1] == "pip install --no-deps numpy==2.4.6"
 
 
 def test_deleted_files_and_two_versions_are_in_the_snapshot(site: Path, tmp_path: Path) -> None:
