@@ -16,7 +16,7 @@ from envcheck.schema.errors import InputError
 from envcheck.schema.run import Reconciled, Run, Validation
 from envcheck.schema.snapshot import Snapshot
 from envcheck.schema.speed import SlowReason, SlowVerdict
-from tests.compose.test_report import HEADER, titan_subject
+from tests.compose.fixtures import HEADER, titan_subject
 
 MACHINES = Path(__file__).parent / "machines"
 RTX_4090 = read_snapshot(MACHINES / "ubuntu22-rtx4090-hidden.json")
@@ -91,9 +91,13 @@ def test_a_calibrated_row_says_so_and_keeps_the_residuals(tmp_path: Path) -> Non
     question = Question(models=("Qwen2.5-7B-Instruct",), backends=("llama.cpp",))
     (plain,) = fit_rows(question, RTX_4090)
     (own,) = fit_rows(msgspec.structs.replace(question, calibrations=learnt), RTX_4090)
-    assert plain.speed and plain.speed.decode_tps and own.speed and own.speed.decode_tps
+    assert plain.speed is not None
+    assert own.speed is not None
+    assert plain.speed.decode_tps is not None
+    assert own.speed.decode_tps is not None
     assert own.speed.decode_tps.value == pytest.approx(0.7 * plain.speed.decode_tps.value)
-    assert own.calibration is not None and len(own.calibration.residuals) == 2
+    assert own.calibration is not None
+    assert len(own.calibration.residuals) == 2
     assert any("times 0.70, measured over predicted in 2 runs of this machine" in note for note in own.assumptions)
     (processor,) = fit_rows(msgspec.structs.replace(question, calibrations=learnt, gpus=0), RTX_4090)
     assert processor.calibration is None
