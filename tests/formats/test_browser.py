@@ -1,10 +1,19 @@
-"""The example pages in a real browser: Debian's Chromium, headless, driven through its own protocol by selenium."""
+"""The example pages in a real browser: Debian's Chromium, headless, driven through its own protocol by selenium.
+
+    apt-get install chromium chromium-driver
+    npm install --prefix /tmp/axe axe-core
+    ENVCHECK_AXE=/tmp/axe/node_modules/axe-core/axe.min.js uv run --with selenium python -m pytest -m browser -rs
+
+Nothing of it is needed to work on the rest: without Chromium or selenium the tests are skipped, without axe-core its own.
+"""
 
 from __future__ import annotations
 
 import base64
+import os
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -99,3 +108,36 @@ def test_the_theme_switches_and_back(browser: Any, name: str) -> None:
 def test_a_page_prints(browser: Any, name: str) -> None:
     made = opened(browser, name).execute_cdp_cmd("Page.printToPDF", {"printBackground": True})
     assert base64.b64decode(made["data"])[:5] == b"%PDF-"
+
+
+AXE_RUN = """
+const done = arguments[arguments.length - 1];
+for (const fold of document.querySelectorAll("details")) fold.open = true;
+axe.run(document, {resultTypes: ["violations"]}).then((found) => done(
+  found.violations.map((v) => [v.id, v.impact, v.nodes[0].html.slice(0, 200), v.nodes[0].failureSummary])));
+"""
+
+
+@pytest.mark.parametrize("width", [360, 1600])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("name", NAMES)
+def test_axe_finds_nothing_to_complain_about(browser: Any, name: str, scheme: str, width: int) -> None:
+    axe = os.environ.get("ENVCHECK_AXE")
+    if axe is None:
+        pytest.skip("ENVCHECK_AXE does not name axe.min.js (see the top of this file)")
+    feature = {"name": "prefers-color-scheme", "value": scheme}
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
+    page = opened(browser, name, width)
+    page.execute_cdp_cmd("Runtime.evaluate", {"expression": Path(axe).read_text(encoding="utf-8")})
+    found = page.execute_async_script(AXE_RUN)
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+    assert found == []
+
+
+def test_a_phone_sees_every_cell_of_a_wide_table(browser: Any) -> None:
+    page = opened(browser, "wsl2-titan-v", 360)
+    hidden = page.execute_script(
+        "return [...document.querySelectorAll('.wide td')].filter((c) => !c.closest('details') && "
+        "(c.getBoundingClientRect().right > innerWidth || !c.getBoundingClientRect().width)).map((c) => c.textContent)"
+    )
+    assert hidden == []

@@ -166,7 +166,7 @@ def test_charts_are_well_formed_for_any_figures(
         for _, attrs in page.elements:
             for name in ("x", "y", "x1", "x2", "width"):
                 if name in attrs:
-                    assert float(attrs[name]) >= 0
+                    assert float(attrs[name].rstrip("%")) >= 0
 
 
 @pytest.mark.parametrize("name", ["html", "markdown"])
