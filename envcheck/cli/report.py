@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+from collections.abc import Iterator
 from datetime import UTC, datetime
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +20,7 @@ from envcheck.schema.errors import InputError
 if TYPE_CHECKING:
     from envcheck.judge.policy import Policy
     from envcheck.schema.report import Header, Report, Subject
+    from envcheck.schema.run import Validation
 
 FORMATS = ("console", "markdown", "html", "json", "csv", "junit", "sarif", "github", "prometheus", "intoto")
 
@@ -29,7 +32,7 @@ FORMATS = ("console", "markdown", "html", "json", "csv", "junit", "sarif", "gith
     multiple=True,
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="A report, check result or snapshot (JSON), or a machine (TOML); several are merged.",
+    help="A report, check result, snapshot or validation (JSON), or a machine (TOML); several machines are merged.",
 )
 @click.argument(
     "more",
@@ -43,6 +46,7 @@ FORMATS = ("console", "markdown", "html", "json", "csv", "junit", "sarif", "gith
 @click.option("--agent", default=None, help="Who asked for the report, for the header.")
 @click.option("--title", default=None, help="Title of the report.")
 @click.option("--template", "templates", type=click.Path(path_type=Path), help="Folder of templates to prefer.")
+@click.option("--redact/--no-redact", default=None, help="Take out names and secrets (default: in files, with -o).")
 @click.option("--strict", is_flag=True, help="Leave with 1 on warnings too.")
 @click.option("--format", "format_name", type=click.Choice(FORMATS), default="markdown", show_default=True)
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Write to this file instead of printing.")
@@ -55,6 +59,7 @@ def COMMAND(  # noqa: N802
     agent: str | None,
     title: str | None,
     templates: Path | None,
+    redact: bool | None,
     strict: bool,
     format_name: str,
     output: Path | None,
@@ -70,20 +75,32 @@ def COMMAND(  # noqa: N802
     report = _report([*from_files, *more], words, policy)
     if old_file is not None:
         report = _with_changes(report, old_file, policy)
+    if redact or (redact is None and output is not None):
+        report = _redacted(report)
     deliver(render(report, format_name, style_of(templates=str(templates) if templates else None)), output)
     codes = [api.exit_code(subject.judgement.worst, strict) for subject in report.subjects]
     return next((code for code in (1, 3) if code in codes), 0)
+
+
+def _redacted(report: Report) -> Report:
+    from envcheck.host import Host
+    from envcheck.report_files import redacted
+
+    return redacted(report, Host(ports=False))
 
 
 def _report(paths: list[Path], words: dict[str, str], policy: Policy | None) -> Report:
     """The report as it is where one is given and its header is not changed, else composed anew."""
     from envcheck.compose.merged import merge, slimmed
     from envcheck.compose.report import compose
-    from envcheck.report_files import read_result
+    from envcheck.report_files import read_result, with_validations
     from envcheck.schema.report import Subject
+    from envcheck.schema.run import Validation
 
     if len(paths) == 1:
         result = read_result(paths[0], policy)
+        if isinstance(result, Validation):
+            raise InputError(f"{paths[0]} says what was run, not on what: name the machine's snapshot or report too.")
         if isinstance(result, Subject):
             return compose(result, _header(None, words))
         if not words:
@@ -91,15 +108,31 @@ def _report(paths: list[Path], words: dict[str, str], policy: Policy | None) -> 
         head = _header(result.header, words)
         return compose(result.subjects[0], head) if len(result.subjects) == 1 else merge(result.subjects, head)
     # One file at a time, and only what a merged report keeps: a thousand machines fit into memory.
-    return merge(slimmed(subject for path in paths for subject in _subjects(path, policy)), _header(None, words))
+    validations: list[Validation] = []
+    subjects = _subjects(paths, policy, validations)
+    first = list(islice(subjects, 2))
+    if len(first) == 1:
+        return compose(with_validations(first[0], validations), _header(None, words))
+    merged = merge(slimmed(chain(first, subjects)), _header(None, words))
+    if validations:
+        raise InputError("Results of envcheck validate belong to one machine: name its file alone with them.")
+    return merged
 
 
-def _subjects(path: Path, policy: Policy | None) -> tuple[Subject, ...]:
+def _subjects(paths: list[Path], policy: Policy | None, validations: list[Validation]) -> Iterator[Subject]:
+    """Machine after machine; what was run on one is put aside."""
     from envcheck.report_files import read_result
     from envcheck.schema.report import Report
+    from envcheck.schema.run import Validation
 
-    result = read_result(path, policy)
-    return result.subjects if isinstance(result, Report) else (result,)
+    for path in paths:
+        result = read_result(path, policy)
+        if isinstance(result, Validation):
+            validations.append(result)
+        elif isinstance(result, Report):
+            yield from result.subjects
+        else:
+            yield result
 
 
 def _header(old: Header | None, words: dict[str, str]) -> Header:

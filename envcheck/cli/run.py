@@ -55,6 +55,7 @@ def COMMAND(  # noqa: N802
     writes REPORTS/<date>-<machine>/report.md, report.json and report.html. The report's path is printed last.
     """
     from envcheck import api, main_job
+    from envcheck.report_files import redacted
 
     host = host_of(target_python, level, limit_s, no_ports)
     _require_writable(reports)
@@ -74,7 +75,7 @@ def COMMAND(  # noqa: N802
         )
     subject = report.subjects[0]
     folder = _fresh(reports, f"{began.date().isoformat()}-{subject.snapshot.alias}")
-    _write(report, folder)
+    _write(redacted(report, host), folder)
     deliver(_summary(report))
     click.echo(folder / _SUFFIXES["markdown"])
     if subject.validation and subject.validation.interrupted:

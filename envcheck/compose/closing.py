@@ -19,9 +19,9 @@ from envcheck.schema.run import Run
 
 def next_steps_section(subject: Subject, answer: Outcome) -> Section:
     """In order: what unblocks, what to install, what to prove, what to measure, what to find out."""
-    backend_of = {verdict.id: verdict.backend for verdict in subject.judgement.verdicts}
+    backend_of_verdict = {verdict.id: verdict.backend for verdict in subject.judgement.verdicts}
     steps = [
-        Cell(text=f"{action.says}{_for([backend_of[verdict] for verdict in action.serves])}")
+        Cell(text=f"{action.says}{_for([backend_of_verdict[verdict] for verdict in action.serves], action.says)}")
         for action in actions(subject.judgement)
         if not is_planned(action, subject)
     ][:6]
@@ -51,9 +51,10 @@ def _installs(subject: Subject) -> list[Cell]:
     return [Cell(text=f"Install {what(wanted[0])}.", link=f"#install-{slug(backend_of(wanted[0]))}")]
 
 
-def _for(backends: list[str]) -> str:
+def _for(backends: list[str], says: str) -> str:
+    """Whom it helps, where the sentence does not name them all."""
     names = [backend_title(name) for name in dict.fromkeys(backends) if name != "machine"]
-    return f" (for {', '.join(names)})" if names else ""
+    return "" if all(name in says for name in names) else f" (for {', '.join(names)})"
 
 
 def appendix_section(subject: Subject, header: Header) -> Section:

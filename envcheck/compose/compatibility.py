@@ -80,7 +80,9 @@ def _tables(
     blocks: list[Block] = [table(caption, heads, rows)]
     if len(shown) < len(verdicts):
         title = f"{plural(len(rest), 'requirement')} that do not stand in the way"
-        met = table(f"{caption}: what does not stand in the way", heads[:4], [_row(v, names[v.id], newest) for v in rest])
+        met = table(
+            f"{caption}: what does not stand in the way", heads[:4], [_row(v, names[v.id], newest) for v in rest]
+        )
         blocks.append(Fold(title=title, blocks=(met,)))
     return blocks
 

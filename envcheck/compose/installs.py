@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from envcheck.compose._cells import command_line
+from envcheck.compose.checked import INSTALLED
 from envcheck.compose.profiles import profiles, python_of
 from envcheck.schema.describe import backend_title
 from envcheck.schema.facts import value_of
@@ -82,4 +83,5 @@ def is_planned(action: Action, subject: Subject) -> bool:
     """Whether a plan does it already."""
     of = {verdict.id: verdict.backend for verdict in subject.judgement.verdicts}
     installs = bool(action.commands) and action.commands[0].startswith(_INSTALLERS)
+    installs = installs or all(verdict.endswith(f".{INSTALLED}") for verdict in action.serves)
     return installs and all(plan_of(of[verdict], subject) is not None for verdict in action.serves)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from envcheck.compose._cells import code, row, table
+from collections import Counter
+
+from envcheck.compose._cells import code, number, row, table
 from envcheck.schema.blocks import Block, Cell, Commands, Note, Points, Section
 from envcheck.schema.describe import backend_title
 from envcheck.schema.facts import value_of
@@ -18,9 +20,12 @@ def local_only_section(subject: Subject) -> Section:
     remote = [run for run in asked if run.url and not is_loopback(run.url)]
     blocks: list[Block] = [Note(text=_says(subject, asked, remote), mark="caution" if remote else "good")]
     if asked:
-        rows = [row(backend_title(run.backend), run.model, _where(run), f"{len(run.prompts)}") for run in asked]
+        sent: Counter[tuple[str, str, str]] = Counter()
+        for run in asked:
+            sent[run.backend, run.model, _host(run.url)] += sum(not prompt.skipped_because for prompt in run.prompts)
+        rows = [row(backend_title(name), model, _where(host), number(n, 0)) for (name, model, host), n in sent.items()]
         basis = "From the runs: the address each prompt was sent to."
-        blocks.append(table("Who was asked where", ["Backend", "Model", "Address", "#Prompts"], rows, basis))
+        blocks.append(table("Who was asked where", ["Backend", "Model", "Address", "#Prompts sent"], rows, basis))
     blocks.append(Points(items=_rules()))
     proof = _proof(subject)
     if proof:
@@ -48,10 +53,15 @@ def _says(subject: Subject, asked: list[Run], remote: list[Run]) -> str:
     return "No machine was touched for this report: its facts came from a file."
 
 
-def _where(run: Run) -> Cell:
-    if not run.url:
+def _host(url: str) -> str:
+    """The address without its port, which differs from start to start."""
+    return url.split("//", 1)[-1].split("/", 1)[0].rsplit(":", 1)[0]
+
+
+def _where(host: str) -> Cell:
+    if not host:
         return Cell(text="inside its process")
-    return code(run.url) if is_loopback(run.url) else Cell(text=run.url, mark="caution", code=True)
+    return code(host) if is_loopback(f"//{host}:0") else Cell(text=host, mark="caution", code=True)
 
 
 def _rules() -> tuple[Cell, ...]:

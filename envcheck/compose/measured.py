@@ -4,7 +4,21 @@ from __future__ import annotations
 
 from envcheck.compose._cells import code, number, row, table
 from envcheck.compose.overview import slug
-from envcheck.schema.blocks import Block, Cell, Commands, Fold, Mark, Note, Paragraph, Part, Section, Span, Timeline
+from envcheck.compose.repeats import grouped, repeats_part
+from envcheck.schema.blocks import (
+    Block,
+    Cell,
+    Commands,
+    Fold,
+    Mark,
+    Note,
+    Paragraph,
+    Part,
+    Points,
+    Section,
+    Span,
+    Timeline,
+)
 from envcheck.schema.describe import backend_title, sentence
 from envcheck.schema.report import Subject
 from envcheck.schema.run import Answer, ComputeRun, PromptRun, Reconciled, Run, RunStatus
@@ -37,13 +51,18 @@ def measured_section(subject: Subject) -> Section:
     blocks: list[Block] = []
     if validation.interrupted:
         blocks.append(Note(text="The validation was interrupted: what follows is what had finished.", mark="caution"))
-    blocks += [_run(run, number) for number, run in enumerate(validation.runs, start=1)]
+    groups = grouped(validation.runs)
+    repeats = repeats_part(groups)
+    if repeats:
+        blocks.append(repeats)
+    blocks += [_run(group[0], number, len(group)) for number, group in enumerate(groups, start=1)]
     if validation.compute:
         blocks.append(_compute(validation.compute))
     return Section(id="measured", title="Measured results", blocks=tuple(blocks))
 
 
-def _run(run: Run, position: int) -> Part:
+def _run(run: Run, position: int, often: int) -> Part:
+    """One run; where it was repeated, the first, which the table of repeats stands beside."""
     device = f"on {run.device_used}"
     if run.device_used != run.device_expected:
         device += f" (expected: {run.device_expected})"
@@ -56,15 +75,16 @@ def _run(run: Run, position: int) -> Part:
         blocks.append(Paragraph(text=text))
     if run.prompts:
         blocks.append(_prompts(run))
-        answers = tuple(_answer(prompt) for prompt in run.prompts)
-        blocks.append(Fold(title="The answers, and how they were judged", blocks=answers))
+        blocks += _answers(run)
         timeline = _timeline(run)
         if timeline:
             blocks.append(timeline)
     if run.reconciled:
         blocks.append(_reconciled(run.reconciled))
     blocks += [*_speed(run), *_parity(run), *_details(run)]
-    title = f"{backend_title(run.backend)} with {run.model}"
+    title = backend_title(run.backend) + (f" with {run.model}" if run.model else "")
+    if often > 1:
+        title += f": the first of {often} runs"
     return Part(id=f"run-{position}-{slug(run.backend)}", title=title, blocks=tuple(blocks))
 
 
@@ -94,6 +114,8 @@ def _prompt(prompt: PromptRun, *, vram: bool) -> tuple[Cell, ...]:
     mark, word = _ANSWER[prompt.answer]
     if prompt.error:
         mark, word = "bad", "no answer"
+    if prompt.skipped_because:
+        mark, word = "skipped", "not sent"
     cells: list[Cell | str] = [
         prompt.kind.replace("_", " "),
         Cell(text=word, mark=mark),
@@ -106,6 +128,18 @@ def _prompt(prompt: PromptRun, *, vram: bool) -> tuple[Cell, ...]:
         number(prompt.ram_mib, 0),
     ]
     return row(*cells, *([number(prompt.vram_mib, 0)] if vram else []))
+
+
+def _answers(run: Run) -> list[Block]:
+    """The answers folded, then why other prompts were not sent."""
+    answers = tuple(_answer(prompt) for prompt in run.prompts if not prompt.skipped_because)
+    left_out = tuple(
+        Cell(text=f"{prompt.kind.replace('_', ' ')}: {sentence(prompt.skipped_because)}", mark="skipped")
+        for prompt in run.prompts
+        if prompt.skipped_because
+    )
+    blocks: list[Block] = [Fold(title="The answers, and how they were judged", blocks=answers)] if answers else []
+    return [*blocks, Fold(title="Prompts that were not sent", blocks=(Points(items=left_out),))] if left_out else blocks
 
 
 def _answer(prompt: PromptRun) -> Commands:
@@ -132,9 +166,8 @@ def _timeline(run: Run) -> Timeline | None:
         clock = end
     if not spans:
         return None
-    says = (
-        f"Loading and {len(run.prompts)} prompts took {clock:.1f} s of measured time, pauses between prompts left out."
-    )
+    asked = sum(prompt.e2e_ms is not None for prompt in run.prompts)
+    says = f"Loading and {asked} prompts took {clock:.1f} s of measured time, pauses between prompts left out."
     return Timeline(title="Timeline of the run", says=says, spans=tuple(spans))
 
 

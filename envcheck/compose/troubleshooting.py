@@ -11,8 +11,8 @@ from envcheck.compose._cells import row, table
 from envcheck.compose.checked import RELEASE, hopeless_backends
 from envcheck.compose.compatibility import labels
 from envcheck.resources import folder
-from envcheck.schema.blocks import Block, Cell, Part, Points, Section
-from envcheck.schema.describe import backend_title, listed, sentence
+from envcheck.schema.blocks import Cell, Section
+from envcheck.schema.describe import backend_title, listed
 from envcheck.schema.facts import value_of
 from envcheck.schema.report import Subject
 from envcheck.schema.verdict import Verdict
@@ -59,9 +59,7 @@ _WORDS = {
     "rocm": {"amd"},
     "linux": {"windows", "macos"},
     "windows": {"windows"},
-    "'resource'": {"windows"},
-    "'fcntl'": {"windows"},
-    "'uvloop'": {"windows"},
+    "no module named": {"windows"},
 }
 """Words of a log, to the backends, GPU vendors and operating systems around which they are printed."""
 
@@ -96,15 +94,12 @@ def troubleshooting_section(subject: Subject) -> Section | None:
         if cells := _row(cause, fresh, subject) if fresh or not verdicts else None:
             rows.append(cells)
         hopeless |= {verdict.backend for verdict in fresh} & hopeless_backends(subject.judgement)
-    blocks: list[Block] = []
-    if rows:
-        heads = ["Finding", "Concerns", "A log then holds", "Way out"]
-        basis = "Table (causes; a source behind each finding). Only what was found on this machine or does not fit it."
-        blocks.append(table("If it is tried all the same", heads, rows, basis))
-    failed = _failed(subject)
-    if failed:
-        blocks.append(Part(id="troubleshooting-runs", title="Runs that did not pass", blocks=(failed,)))
-    return Section(id="troubleshooting", title="Troubleshooting", blocks=tuple(blocks)) if blocks else None
+    if not rows:
+        return None
+    heads = ["Finding", "Concerns", "A log then holds", "Way out"]
+    basis = "Table (causes; a source behind each finding). Only what was found on this machine or does not fit it."
+    found = table("If it is tried all the same", heads, rows, basis)
+    return Section(id="troubleshooting", title="Troubleshooting", blocks=(found,))
 
 
 def _findings(subject: Subject) -> dict[str, list[Verdict]]:
@@ -120,6 +115,7 @@ def _findings(subject: Subject) -> dict[str, list[Verdict]]:
 
 
 _HOST = "host_resources_insufficient"
+_SYSTEM = "os_or_arch_unsupported"
 
 
 def _row(cause: str, verdicts: list[Verdict], subject: Subject) -> tuple[Cell, ...] | None:
@@ -130,7 +126,9 @@ def _row(cause: str, verdicts: list[Verdict], subject: Subject) -> tuple[Cell, .
     title = listed(list(dict.fromkeys(labels([v])[v.id] for v in verdicts))) or "Models that do not fit"
     concerns = listed([backend_title(name) for name in backends]) or _too_large(subject)
     only_noted = verdicts and all(verdict.severity == "info" for verdict in verdicts)
-    sign = "" if only_noted else known.sign_for(_around(backends, subject))
+    # What an operating system lacks is printed there, not where a GPU is missing.
+    elsewhere = cause == _SYSTEM and not any(".os." in verdict.id for verdict in verdicts)
+    sign = "" if only_noted or elsewhere else known.sign_for(_around(backends, subject))
     return row(
         Cell(text=title, link=known.sources[0] if known.sources else ""),
         concerns,
@@ -170,17 +168,3 @@ def _way_out(verdicts: list[Verdict], known: Help, subject: Subject) -> str:
 def _too_large(subject: Subject) -> str:
     models = [fit.model for fit in subject.fits if fit.status in ("no", "offload")]
     return listed(list(dict.fromkeys(models)))
-
-
-def _failed(subject: Subject) -> Points | None:
-    runs = subject.validation.runs if subject.validation else ()
-    wrong = [run for run in runs if run.status in ("failed", "degraded", "skipped")]
-    items = tuple(
-        Cell(
-            text=f"{backend_title(run.backend)}{f' with {run.model}' if run.model else ''}, {run.status}: "
-            f"{sentence(run.why)}",
-            mark="bad" if run.status == "failed" else "caution" if run.status == "degraded" else "skipped",
-        )
-        for run in wrong
-    )
-    return Points(items=items) if items else None

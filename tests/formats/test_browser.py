@@ -4,7 +4,7 @@
     npm install --prefix /tmp/axe axe-core
     ENVCHECK_AXE=/tmp/axe/node_modules/axe-core/axe.min.js uv run --with selenium python -m pytest -m browser -rs
 
-Nothing of it is needed to work on the rest: without Chromium or selenium the tests are skipped, without axe-core its own.
+Nothing of it is needed to work on the rest: without Chromium or selenium they are skipped, without axe-core the last.
 """
 
 from __future__ import annotations

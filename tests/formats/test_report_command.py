@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 from click.testing import CliRunner, Result
 
@@ -12,7 +13,8 @@ from envcheck.compose.checked import check_document
 from envcheck.compose.report import compose
 from envcheck.formats import render
 from envcheck.schema.errors import InputError
-from tests.compose.fixtures import HEADER, titan_fits, titan_judgement, titan_subject, titan_v
+from envcheck.schema.run import Validation
+from tests.compose.fixtures import HEADER, small_run, titan_fits, titan_judgement, titan_subject, titan_v
 
 
 @pytest.fixture
@@ -50,6 +52,36 @@ def test_a_new_header_keeps_the_rest(folder: Path) -> None:
     text = call("--from", str(folder / "report.json"), "--agent", "somebody else").output
     assert "| Agent | somebody else |" in text
     assert f"| Timestamp | {HEADER.timestamp} |" in text
+
+
+def test_what_was_run_joins_its_machine(folder: Path) -> None:
+    validation = Validation(runs=(small_run(is_fallback=False, backend="llama.cpp", status="passed"),) * 2)
+    (folder / "run.json").write_bytes(msgspec.json.encode(validation))
+    text = call("--from", str(folder / "check.json"), str(folder / "run.json")).output
+    assert "Repeats against predictions" in text
+    assert "Proved by real prompts" in text
+    for words in (("--from", "run.json"), ("--from", "report.json", "check.json", "run.json")):
+        with pytest.raises(InputError, match=r"run\.json|one machine"):
+            call(words[0], *(str(folder / name) for name in words[1:]))
+    with pytest.raises(InputError, match="earlier snapshot"):
+        call("--from", str(folder / "check.json"), "--diff", str(folder / "run.json"))
+
+
+def test_files_hold_no_names_unless_asked(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/maryjane")
+    run = small_run(model="/home/maryjane/models/x.gguf", why="hf_abcdefghijklmnopqrstuvwxyz was refused")
+    (folder / "named.json").write_text(
+        render(compose(titan_subject(validation=Validation(runs=(run,))), HEADER), "json")
+    )
+    named, source = folder / "out.md", str(folder / "named.json")
+    call("--from", source, "-o", str(named))
+    assert "maryjane" not in named.read_text()
+    assert "hf_abc" not in named.read_text()
+    assert "\\~/models/x.gguf" in named.read_text()
+    assert "maryjane" not in call("--from", source, "--redact").output
+    assert "maryjane" in call("--from", source).output
+    call("--from", source, "--no-redact", "-o", str(named))
+    assert "maryjane" in named.read_text()
 
 
 def test_several_files_are_merged(folder: Path) -> None:
