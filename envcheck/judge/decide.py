@@ -181,8 +181,9 @@ def _why_not(release: Release, snapshot: Snapshot) -> str:
         return f"needs compute capability ≥ {floor}, this GPU has {low[0]}"
     if release.torch:
         reasons = best_torch(facts, release.torch).rejected
+        own = [reason for reason in reasons if reason.choice.endswith(f"+{release.variant}")]
         if reasons:
-            return f"needs torch {release.torch}: {reasons[0].because}"
+            return f"needs torch {release.torch}: {(own or reasons)[0].because}"
     return "a requirement of the matrix is not met: see `envcheck check`"
 
 

@@ -50,25 +50,40 @@ def evaluate(
     verdicts = [*machine, *waive(project_verdicts(project, snapshot), project, day)]
     states: dict[str, BackendState] = {}
     for matrix in matrices:
-        scene = scene_of(matrix, snapshot, intent)
-        found = [*judge_rows(matrix.requirement, scene, machine), *damage_verdicts(scene), *variable_verdicts(scene)]
-        if not isinstance(scene.installed, Known):
-            found += release_conflicts(project, matrix.backend, scene.release)
-        own = waive(found, project, day)
-        older = None
-        if any(blocking(own)):
-            older = newest_that_runs(matrix, snapshot, intent, machine, project, labelled=True)
-            plain = (
-                older if not older or not older.index else newest_that_runs(matrix, snapshot, intent, machine, project)
-            )
-            own = _with_way_out(own, release_verdict(scene, older, plain)) if older else own
-        states[matrix.backend.name] = state_of(matrix, scene, own, machine, older)
+        own, states[matrix.backend.name] = _judge_backend(matrix, snapshot, intent, machine, project, day)
         verdicts += own
     verdicts += [*unused_waivers(project, verdicts), *stale_rows(verdicts, day)]
     known = _with_known_requirements(verdicts)
     ordered = tuple(sorted(known, key=lambda v: (CHAIN.index(v.link), v.backend != MACHINE)))
     ranked = tuple(with_ways_out(v) if v.remedy is not None else v for v in ordered)
     return Judgement(worst=worst(ranked), backends=states, verdicts=ranked)
+
+
+def _judge_backend(
+    matrix: BackendMatrix, snapshot: Snapshot, intent: Intent, machine: Sequence[Verdict], project: Policy, day: str
+) -> tuple[list[Verdict], BackendState]:
+    """The verdicts of one backend, with another release as the way out where one runs here, and its state."""
+    scene = scene_of(matrix, snapshot, intent)
+    own = waive(_found(matrix, scene, machine, project), project, day)
+    if not any(blocking(own)):
+        return own, state_of(matrix, scene, own, machine, None)
+    older = newest_that_runs(matrix, snapshot, intent, machine, project, labelled=True)
+    if older is not None:
+        plain = newest_that_runs(matrix, snapshot, intent, machine, project) if older.index else older
+        own = _with_way_out(own, release_verdict(scene, older, plain))
+    elif not isinstance(scene.installed, Known):
+        free = newest_that_runs(matrix, snapshot, intent, machine, labelled=True)
+        if free is not None:  # only the project's policy stands in the way: that is what is to be said
+            scene = Scene(snapshot, intent, matrix.backend, scene.installed, free)
+            own = waive(_found(matrix, scene, machine, project), project, day)
+    return own, state_of(matrix, scene, own, machine, older)
+
+
+def _found(matrix: BackendMatrix, scene: Scene, machine: Sequence[Verdict], project: Policy) -> list[Verdict]:
+    found = [*judge_rows(matrix.requirement, scene, machine), *damage_verdicts(scene), *variable_verdicts(scene)]
+    if not isinstance(scene.installed, Known):
+        found += release_conflicts(project, matrix.backend, scene.release)
+    return found
 
 
 def _with_known_requirements(verdicts: Sequence[Verdict]) -> list[Verdict]:

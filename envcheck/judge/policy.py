@@ -237,7 +237,10 @@ def _conflict(backend: Backend, release: Release, name: str, expected: str, clas
         evidence=(Observation(source=release.source, value=clash),),
         source=FILE,
         checked=release.checked,
-        remedy=Remedy(says=f"Install {backend.title} in an environment of its own, or change the policy."),
+        remedy=Remedy(
+            says=f"Install {backend.title} in an environment of its own, outside this project, or change {FILE}.",
+            scope="new_environment",
+        ),
     )
 
 

@@ -76,7 +76,7 @@ def release_verdict(scene: Scene, newest: Release, plain: Release | None) -> Ver
     package, title = backend.packages[0], backend.title
     judged = scene.version or "the newest"
     have = f"{title} {judged} is installed" if isinstance(scene.installed, Known) else f"{title} {judged} is the newest"
-    ways = ranked([*_by_hand(scene, backend, newest), *_by_envcheck(backend, newest, plain)])
+    ways = ranked([_by_hand(scene, newest), *_by_envcheck(backend, newest, plain)])
     return Verdict(
         id=f"{backend.name}.backend.release",
         backend=backend.name,
@@ -95,21 +95,20 @@ def release_verdict(scene: Scene, newest: Release, plain: Release | None) -> Ver
     )
 
 
-def _by_hand(scene: Scene, backend: Backend, release: Release) -> list[Remedy]:
+def _by_hand(scene: Scene, release: Release) -> Remedy:
     """An environment made with uv, and this one release in it, from the index that carries it."""
+    backend = scene.backend
     package = backend.packages[0]
     folder = f".envs/{package}"
     words = [f'uv pip install --python {folder} "{package}=={release.version}"']
     if release.index:
         words.append(f"--extra-index-url {release.index} --torch-backend={release.variant}")
     words += [option for command in backend.install[:1] if (option := command.partition(f" {package} ")[2])]
-    return [
-        Remedy(
-            says=f"Install {backend.title} {release.version} in an environment of its own.",
-            commands=(f"uv venv --python {_python_for(scene, release)} {folder}", " ".join(words)),
-            scope="new_environment",
-        )
-    ]
+    return Remedy(
+        says=f"Install {backend.title} {release.version} in an environment of its own.",
+        commands=(f"uv venv --python {_python_for(scene, release)} {folder}", " ".join(words)),
+        scope="new_environment",
+    )
 
 
 def _by_envcheck(backend: Backend, newest: Release, plain: Release | None) -> list[Remedy]:

@@ -102,6 +102,19 @@ def test_a_waiver_of_an_unknown_id_is_told() -> None:
     assert "names no verdict" in verdict(judgement, "policy.waiver.ollama.driver.verzion").says
 
 
+def test_where_only_the_pin_stands_in_the_way_the_pin_is_what_is_said() -> None:
+    snapshot = machine(capabilities=("12.0",), driver="570.124.06", packages={"torch": "2.7.0+cu128"})
+    policy = Policy(pins=("torch==2.7.0",), forbidden=("xformers",))
+    pinned = evaluate(snapshot, Intent(), ["vllm"], policy, today="2026-11-21")
+    state = pinned.backends["vllm"]
+    assert (state.status, state.first_broken) == ("blocked", "vllm.policy.torch")
+    assert state.why == "vLLM 0.31.0+cu129 needs torch==2.13.0, the project pins torch==2.7.0."
+    assert all(v.status != "not_met" for v in pinned.verdicts if v.link == "driver")
+    free = evaluate(snapshot, Intent(), ["vllm"], Policy(), today="2026-11-21").backends["vllm"]
+    assert free.status == "limited"
+    assert free.first_broken == "vllm.driver.cuda"
+
+
 GOOD = """
 pins = ["torch==2.7.0"]
 forbidden = ["xformers"]
