@@ -129,7 +129,9 @@ def _called(found: ResolvedModel) -> ModelFacts:
     if found.origin in ("gguf", "safetensors", "config"):
         return msgspec.structs.replace(facts, repo=found.asked)
     asked = found.asked.lower().rpartition("/")[2]
-    for variant in facts.variants:
+    if asked == facts.name.lower():
+        return facts
+    for variant in (*((facts.repo,) if facts.repo else ()), *facts.variants):
         chat = found.origin == "size" and re.search(r"(?i)instruct|chat|-it$", variant)
         if variant.lower().rpartition("/")[2] == asked or chat:
             return msgspec.structs.replace(facts, repo=variant, name=variant.rpartition("/")[2])

@@ -10,11 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-import msgspec
-
 from envcheck.alias import alias
 from envcheck.fit.speed import learn
-from envcheck.machine_files import text_of_file
 from envcheck.report_files import read_result
 from envcheck.schema.errors import InputError
 from envcheck.schema.facts import value_of
@@ -33,7 +30,7 @@ def learned(paths: Sequence[Path], snapshot: Snapshot) -> tuple[Calibration, ...
     Raises InputError where no run of this machine carries both a prediction and a measurement.
     """
     files = list(paths) or sorted(REPORTS.glob("*/report.json"))
-    runs = [run for path in files for run in _runs(path, snapshot, named=bool(paths))]
+    runs = [run for path in files for run in _runs(path, snapshot)]
     found = []
     for device in ("gpu", "cpu"):
         residuals = tuple(one for run in runs if (one := _residual(run)) is not None and one.device == device)
@@ -48,11 +45,11 @@ def learned(paths: Sequence[Path], snapshot: Snapshot) -> tuple[Calibration, ...
     return tuple(found)
 
 
-def _runs(path: Path, snapshot: Snapshot, named: bool) -> tuple[Run, ...]:
+def _runs(path: Path, snapshot: Snapshot) -> tuple[Run, ...]:
     """The runs of one file that were made on this machine; all of them in a validation, which does not say where."""
-    if named and (alone := _validation(path)) is not None:
-        return alone.runs
     result = read_result(path)
+    if isinstance(result, Validation):
+        return result.runs
     subjects = result.subjects if isinstance(result, Report) else (result,)
     return tuple(
         run
@@ -60,14 +57,6 @@ def _runs(path: Path, snapshot: Snapshot, named: bool) -> tuple[Run, ...]:
         if subject.validation is not None and same_machine(subject.snapshot, snapshot)
         for run in subject.validation.runs
     )
-
-
-def _validation(path: Path) -> Validation | None:
-    """What `envcheck validate --format json` wrote; None for any other file, which `read_result` then judges."""
-    try:
-        return msgspec.json.decode(text_of_file(path, "result"), type=Validation)
-    except (msgspec.DecodeError, RecursionError):
-        return None
 
 
 def same_machine(one: Snapshot, other: Snapshot) -> bool:

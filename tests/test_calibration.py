@@ -70,10 +70,8 @@ def test_reports_of_other_machines_are_passed_over(tmp_path: Path, monkeypatch: 
     assert not same_machine(RTX_4090, NO_GPU)
 
 
-@pytest.mark.parametrize("text", ["{}", '{"runs": []}'])
-def test_a_file_without_runs_says_how_to_get_some(tmp_path: Path, text: str) -> None:
-    path = tmp_path / "validation.json"
-    path.write_text(text, encoding="utf-8")
+def test_a_file_without_runs_says_how_to_get_some(tmp_path: Path) -> None:
+    path = written(tmp_path)
     with pytest.raises(InputError, match="envcheck run"):
         learned([path], RTX_4090)
 

@@ -18,6 +18,8 @@ def llama(facts: ModelFacts, quant: str, context: int, concurrency: int, gpu_lay
     own = facts.repo if (facts.repo or "").lower().endswith(".gguf") else None
     words = ["llama-server", "-m", own or f"{facts.name}-{quant}.gguf", "-c", str(context * concurrency)]
     words += ["-np", str(concurrency), "-ngl", str(gpu_layers), "-fa", "on"]
+    if facts.vision and own is None:
+        words += ["--mmproj", f"mmproj-{facts.name}-f16.gguf"]
     if experts_away:
         words += ["--n-cpu-moe", str(experts_away)]
     return shlex.join(words)

@@ -7,7 +7,7 @@ from functools import lru_cache
 
 import msgspec
 
-from envcheck.fit import commands, memory_room, plan_llama, plan_transformers, plan_vllm
+from envcheck.fit import commands, kernels, memory_room, plan_llama, plan_transformers, plan_vllm
 from envcheck.fit.memory_checkpoint import gguf_weights, known_quant, stored_bytes, weights_of_file
 from envcheck.fit.memory_hparams import from_facts
 from envcheck.fit.memory_llama_settings import LlamaSettings
@@ -70,7 +70,9 @@ def fit(
     choice = _choose(loaded, experts_away, context, concurrency, room)
     if choice is None:
         return msgspec.structs.replace(blank, why="unknown: neither a GPU nor the size of host memory is known")
-    return _row(blank, choice, model)
+    row = _row(blank, choice, model, room)
+    why = kernels.lacking(backend, wanted, choice.placing.devices)
+    return row if why is None else msgspec.structs.replace(row, status="no", why=why, command=None)
 
 
 def beyond_training(
@@ -125,6 +127,7 @@ def _loaded(model: ModelFacts, backend: str, quant: str, tensors: tuple[StoredTe
         checkpoint=stored,
         element=element,
         quantized=quant not in commands.UNQUANTIZED,
+        on_gpu_only=quant in plan_transformers.ON_GPU_ONLY,
         converted_from=(stored_bytes(model, "bf16") or 0.0) if widened else 0.0,
     )
 
@@ -216,12 +219,12 @@ def _blank(
     )
 
 
-def _row(blank: FitRow, choice: Choice, model: ModelFacts) -> FitRow:
+def _row(blank: FitRow, choice: Choice, model: ModelFacts, room: Room) -> FitRow:
     placing, need = choice.placing, choice.need
     return msgspec.structs.replace(
         blank,
         status=choice.status,
-        why=_why(choice, blank.backend),
+        why=_why(choice, blank.backend, room),
         memory_mib=terms(need, placing.available),
         interval_mib={"total": (round(choice.low, 1), round(choice.high, 1))},
         max_context=context_limit(placing, blank.concurrency, model.max_context),
@@ -235,7 +238,7 @@ def _row(blank: FitRow, choice: Choice, model: ModelFacts) -> FitRow:
     )
 
 
-def _why(choice: Choice, backend: str) -> str:
+def _why(choice: Choice, backend: str, room: Room) -> str:
     need, available = choice.need, choice.placing.available
     where = _where(choice.placing)
     needs = f"needs {need.total / 1024:.1f} of {available / 1024:.1f} GiB on {where}"
@@ -244,8 +247,20 @@ def _why(choice: Choice, backend: str) -> str:
     if choice.status == "tight":
         return f"{needs}: less left over than the prediction may err"
     if choice.status == "offload":
-        return f"{need.host / 1024:.1f} GiB stay in host memory, {need.total / 1024:.1f} GiB go on {where}: slow"
-    return f"needs {need.total / 1024:.1f} GiB; {where} can give {backend} {available / 1024:.1f} GiB"
+        return f"{need.host / 1024:.1f} GiB stay in host memory, {need.total / 1024:.1f} GiB go on {where}: slower"
+    short = f"needs {need.total / 1024:.1f} GiB; {where} can give {backend} {available / 1024:.1f} GiB"
+    return short + (_beside(choice.placing, room) if choice.placing.devices else "")
+
+
+def _beside(placing: Chosen, room: Room) -> str:
+    """Why host memory does not take the rest of a model that is too large for the GPUs."""
+    if room.shares_ram or isinstance(placing, Parallel):
+        return ""
+    if isinstance(placing, Spread) and placing.model.on_gpu_only:
+        return ", and weights of this kind cannot stay in host memory"
+    if room.ram_mib is None:
+        return "; whether host memory could take the rest is not known"
+    return f", and the rest does not go into {room.ram_mib / 1024:.1f} GiB of host memory"
 
 
 def _where(placing: Chosen) -> str:

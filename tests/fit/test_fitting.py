@@ -14,7 +14,8 @@ from envcheck.schema.facts import Absent, Known, Unknown
 from envcheck.schema.fit import Device, FitRow, Room
 from envcheck.schema.model import ModelFacts, Vision
 from envcheck.schema.snapshot import Apple, Gpu, Memory, Nvidia, Snapshot
-from tests.fit.made import ALL, LATENT, PLAIN, room
+from tests.fit.made import ALL, LATENT, PLAIN, card, room
+from tests.fit.test_memory_vllm_loaded import facts
 
 ORDER = {"no": 0, "offload": 1, "tight": 2, "fits": 3}
 GGUF = ("Q8_0", "Q6_K", "Q4_K_M", "Q2_K")
@@ -217,3 +218,42 @@ def test_unified_memory_counts_once() -> None:
     found = fit(PLAIN, "llama.cpp", "Q8_0", 8192, 1, Room(devices=(one,), ram_mib=30000))
     assert found.memory_mib is not None
     assert (found.status, found.memory_mib.available) == ("fits", 24576)
+
+
+@pytest.mark.parametrize(
+    ("backend", "quant", "capability", "runs"),
+    [
+        ("vllm", "awq", "7.0", False),
+        ("vllm", "awq", "7.5", True),
+        ("vllm", "gptq-int4", "7.0", True),
+        ("vllm", "fp8", "7.5", False),
+        ("transformers", "awq", "7.0", False),
+        ("llama.cpp", "Q4_K_M", "5.2", True),
+        ("vllm", "awq", None, True),
+    ],
+)
+def test_formats_without_kernels_for_a_card_do_not_run(
+    backend: str, quant: str, capability: str | None, runs: bool
+) -> None:
+    device = msgspec.structs.replace(card(80), compute_capability=capability)
+    found = fit(PLAIN, backend, quant, 4096, 1, Room(devices=(device,), ram_mib=64000))
+    assert (found.status != "no") is runs
+    assert ("kernels" in found.why) is not runs
+    assert (found.command is not None) is runs
+
+
+def test_what_host_memory_cannot_take_is_said() -> None:
+    small, model = card(8), facts("Qwen2.5-72B")
+    why = {
+        ram: fit(model, "llama.cpp", "Q4_K_M", 4096, 1, Room(devices=(small,), ram_mib=ram)).why for ram in (None, 9000)
+    }
+    assert "host memory could take the rest is not known" in why[None]
+    assert "does not go into 8.8 GiB of host memory" in why[9000]
+    awq = fit(model, "transformers", "awq", 4096, 1, Room(devices=(small,), ram_mib=500_000))
+    assert (awq.status, "cannot stay in host memory" in awq.why) == ("no", True)
+
+
+def test_vllm_takes_a_larger_share_of_the_card_where_the_usual_one_is_too_small() -> None:
+    found = fit(facts("Mixtral-8x22B"), "vllm", "awq", 8192, 1, room(80))
+    assert found.status == "tight"
+    assert "--gpu-memory-utilization 0.95" in (found.command or "")
