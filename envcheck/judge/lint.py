@@ -19,6 +19,7 @@ from envcheck.judge.row_verdicts import HOLE, OWN_HOLES
 from envcheck.schema.arrivals import Arrivals
 from envcheck.schema.causes import CAUSES
 from envcheck.schema.facts import Record
+from envcheck.schema.pins import Binaries, PinTable
 from envcheck.schema.requirement import BackendMatrix, Condition, Operator, Requirement, Sourced
 from envcheck.schema.tables import Distros, Drivers, Kernels, Packages, Rocm, TorchWheels, Variables
 
@@ -31,6 +32,8 @@ TABLES: dict[str, type[Record]] = {
     "variables": Variables,
     "quantization": Kernels,
     "model_arrivals": Arrivals,
+    "pins": PinTable,
+    "binaries": Binaries,
 }
 _VERSION_OPERATORS = ("version_at_least", "version_below", "serves_cuda", "serves_cuda_in_full")
 _LIST_OPERATORS = ("in", "not_in", "contains_any", "contains_all")
@@ -209,7 +212,7 @@ def _rows_of(table: Record) -> list[Sourced]:
     return found
 
 
-_NAMES = ("id", "name", "version", "method", "variant", "pattern")
+_NAMES = ("id", "name", "version", "method", "variant", "pattern", "package")
 
 
 def _sources(file: str, sourced: Sequence[Sourced], today: str) -> Iterator[Complaint]:
@@ -217,7 +220,7 @@ def _sources(file: str, sourced: Sequence[Sourced], today: str) -> Iterator[Comp
         name = next(
             (
                 str(getattr(row, k))
-                for k in ("id", "name", "version", "method", "variant", "pattern")
+                for k in ("id", "name", "version", "method", "variant", "pattern", "package")
                 if hasattr(row, k)
             ),
             "",

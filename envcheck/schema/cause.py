@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from envcheck.schema.facts import Record
-from envcheck.schema.requirement import Release, Sourced
+from envcheck.schema.requirement import Sourced
 from envcheck.schema.verdict import Confidence, Remedy, Severity
 
 
@@ -29,19 +29,6 @@ class CauseFile(Record):
     remedy: Remedy
     sources: tuple[str, ...] = ()
     sign: tuple[Sign, ...] = ()
-
-
-class PastRelease(Release):
-    """A release that only environments in trouble still have: what its metadata pinned."""
-
-    backend: str = ""
-    note: str = ""
-
-
-class PastReleases(Record):
-    """`older_releases.toml`, newest first within each backend."""
-
-    release: tuple[PastRelease, ...]
 
 
 class Image(Sourced):

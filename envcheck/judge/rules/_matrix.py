@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import NamedTuple
 
 from envcheck.judge import tables, versions
 from envcheck.judge.rows import file_stem, load
 from envcheck.judge.rule import Case
 from envcheck.judge.versions import Version, version
-from envcheck.schema.cause import PastReleases
-from envcheck.schema.facts import Known, value_of
+from envcheck.schema.facts import value_of
 from envcheck.schema.requirement import BackendMatrix, Release
 from envcheck.schema.tables import Platform
 
@@ -102,96 +100,3 @@ def gfx_targets(case: Case) -> Targets | None:
     release, variant = ".".join(map(str, torch.release)), "rocm" + ".".join(map(str, torch.rocm[:2]))
     arch = tables.arch_list(release, variant)
     return Targets(f"torch for {variant}", frozenset(arch.kernels), certain=False) if arch else None
-
-
-class BrokenPin(NamedTuple):
-    """An installed version outside what the installed release of a backend asks for."""
-
-    owner: str
-    name: str
-    expected: str
-    have: str
-
-
-def broken_pins(case: Case) -> Iterator[BrokenPin]:
-    """Every pin of the installed backends that an installed package does not meet.
-
-    Pins of one release are held only against that release; between two listed releases a package is wrong where it lies
-    outside both.
-    """
-    for owner in ("vllm", "sglang", "transformers"):
-        have = installed(case, owner)
-        if have is None or unreleased(have) or case.torch.accelerator == "rocm":
-            continue
-        near = [dict(row.packages) | ({"torch": row.torch} if row.torch else {}) for row in _neighbours(owner, have)]
-        for name in near[0] if near else ():
-            there = installed(case, name)
-            specifiers = [pins[name] for pins in near if name in pins]
-            if there and len(specifiers) == len(near) and not unreleased(there) and _outside(there, specifiers):
-                yield BrokenPin(f"{owner} {have}", name, " or ".join(dict.fromkeys(specifiers)), there)
-
-
-def _neighbours(owner: str, have: str) -> list[Release]:
-    """The row of exactly this release, or the rows just below and just above it."""
-    rows: list[Release] = list(load(file_stem(owner), BackendMatrix).release)
-    rows += [row for row in load("older_releases", PastReleases).release if row.backend == owner]
-    rows.sort(key=lambda row: versions.key(row.version) or ((), ("", 0), 0, (0, 0)), reverse=True)
-    mine = versions.base(have)
-    for index, row in enumerate(rows):
-        if versions.key(row.version) == versions.key(mine):
-            return [row]
-        if versions.at_least(mine, row.version):
-            return [row, rows[index - 1]] if index else []
-    return []
-
-
-def _outside(there: str, specifiers: list[str]) -> bool:
-    mine = versions.base(there)
-    if any(versions.within(mine, specifier) is not False for specifier in specifiers):
-        return False
-    bounds = sorted(
-        pair for text in specifiers for _, number in versions.clauses(text) or () if (pair := version(number))
-    )
-    number = version(mine)
-    return number is not None and bool(bounds) and not (len(specifiers) > 1 and bounds[0] <= number <= bounds[-1])
-
-
-def missing_pins(case: Case) -> Iterator[tuple[str, str, str]]:
-    """(owner, package, specifier) of every pinned package that the list would show and does not."""
-    for owner in ("vllm", "sglang"):
-        have = installed(case, owner)
-        if have is None or unreleased(have) or case.torch.accelerator == "rocm":
-            continue
-        near = _neighbours(owner, have)
-        for name, specifier in near[0].packages.items() if near else ():
-            told = _says_missing(case, name) or case.packages_listed()
-            if told and all(name in row.packages for row in near) and not_listed(case, name):
-                yield f"{owner} {have}", name, specifier
-
-
-_SHOWN_BY_COLLECT_ENV = ("flashinfer", "flashinfer-python", "triton", "torch", "torchvision", "transformers", "numpy")
-_SHOWN_BY_SGLANG = ("vllm", "triton", "torchao", "xgrammar", "outlines", "sgl-kernel", "transformers", "numpy")
-
-
-def not_listed(case: Case, name: str) -> bool:
-    """True only where the list that was read would show the package and does not.
-
-    SGLang prints "Module Not Found" for packages whose import fails; its line for FlashInfer is not to be trusted,
-    because the name of the distribution changed.
-    """
-    fact = case.snapshot.python.packages
-    if not isinstance(fact, Known) or case.package(name) is not None:
-        return False
-    if case.snapshot.origin == "machine" or "pip list," in fact.source + ",":
-        return True
-    shown: tuple[str, ...] = (
-        _SHOWN_BY_COLLECT_ENV if "collect_env" in fact.source.replace("sglang_check_env", "") else ()
-    )
-    if "sglang_check_env" in fact.source:
-        shown = tuple(n for n in _SHOWN_BY_SGLANG if _says_missing(case, n))
-    return name in shown
-
-
-def _says_missing(case: Case, name: str) -> bool:
-    literal = f"{name.replace('-', '_')}: module not found"
-    return any(line.text.lower().strip().startswith(literal) for line in case.paste.having(literal))

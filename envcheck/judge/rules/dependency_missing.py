@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from envcheck.judge.rule import Case, Rule, quoted, spoken
 from envcheck.judge.rules._common import below, finding
-from envcheck.judge.rules._matrix import missing_pins, not_listed
 from envcheck.judge.rules._models import method
+from envcheck.judge.rules._pins import missing_pins, not_listed
 from envcheck.schema.verdict import Finding, Quote
 
 CAUSE = "dependency_missing"

@@ -14,9 +14,9 @@ from envcheck.schema.facts import value_of
 from envcheck.schema.verdict import Finding, Severity
 
 CAUSE = "glibc_too_old"
-_BUILD_HOST = "2.31"
-"""vLLM's wheels before 0.12 carry the tag manylinux1 and are built on Ubuntu 20.04 (glibc 2.31), whose symbols their
-extensions use on some paths. https://github.com/vllm-project/vllm/blob/main/docker/Dockerfile"""
+_RUNS_WITH = "2.28"
+"""vLLM's wheels before 0.12 carry the tag manylinux1 and use newer symbols all the same; the oldest C library on which
+they are known to run is that of RHEL 8. https://github.com/vllm-project/vllm/issues/8990"""
 _FLASH_SINCE = "2.7.4"
 """From here on flash-attn's binaries use glibc 2.32 symbols. https://github.com/Dao-AILab/flash-attention/issues/1708"""
 _NO_WHEEL_BELOW = "2.27"
@@ -67,7 +67,7 @@ def _floors(case: Case) -> Iterator[tuple[str, str, str]]:
         if release is not None and release.glibc:
             yield name, have or "", release.glibc
         elif name == "vllm" and (have or case.backend == "vllm"):
-            yield name, have or "", _BUILD_HOST
+            yield name, have or "", _RUNS_WITH
 
 
 RULE = Rule(

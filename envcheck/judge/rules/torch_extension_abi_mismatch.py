@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from envcheck.judge import versions
+from envcheck.judge.rows import load
 from envcheck.judge.rule import Case, Rule, spoken
 from envcheck.judge.rules._common import finding
-from envcheck.judge.versions import Version, dotted, version
+from envcheck.judge.versions import dotted, version
 from envcheck.schema.facts import value_of
+from envcheck.schema.pins import Binaries
 from envcheck.schema.verdict import Finding
 
 CAUSE = "torch_extension_abi_mismatch"
@@ -55,38 +58,34 @@ def judge(case: Case) -> Iterator[Finding]:
         yield from _release_extensions(case)
 
 
-# The newest torch for which each flash-attn release has binaries. https://github.com/Dao-AILab/flash-attention/releases
-_FLASH: tuple[tuple[Version, Version], ...] = (
-    ((2, 8, 2), (2, 8)),
-    ((2, 8), (2, 7)),
-    ((2, 7, 3), (2, 6)),
-    ((2, 7), (2, 5)),
-    ((2, 6), (2, 4)),
-    ((2, 5, 7), (2, 3)),
-    ((2, 4), (2, 2)),
-    ((2, 3), (2, 1)),
-    ((2, 0), (2, 0)),
-)
 _OLD_ABI_UNTIL = (2, 6)
 """Before torch 2.6 every wheel on the Python Package Index had the old C++ ABI.
 https://dev-discuss.pytorch.org/t/pytorch-linux-wheels-switching-to-new-wheel-build-platform-manylinux-2-28-on-november-12-2024/2581"""
 
 
 def _flash_attention(case: Case) -> Iterator[Finding]:
-    """flash-attn older than torch, or a wheel of it for the other C++ ABI."""
+    """flash-attn made for other releases of torch, or a wheel of it for the other C++ ABI."""
     label = value_of(case.snapshot.python.package("flash-attn")) or ""
-    have, torch = version(label), case.torch.release
-    if have is None or torch is None or case.torch.accelerator == "rocm":
+    torch = case.torch.release
+    if version(label) is None or torch is None or case.torch.accelerator == "rocm":
         return
     evidence = case.package_quote("flash-attn"), case.quote("torch", case.torch.fact)
-    newest = next((row[1] for row in _FLASH if have >= row[0]), None)
-    if newest and torch[:2] > newest and "+" not in label and not _self_made(case.torch.label):
-        says = f"flash-attn {label} has binaries for torch up to {dotted(newest)}, installed is {case.torch.label}."
+    made_for = _flash_wheels(label)
+    minor = dotted(torch[:2])
+    if made_for and minor not in made_for and "+" not in label and not _self_made(case.torch.label):
+        served = f"torch {made_for[0]} to {made_for[-1]}"
+        says = f"flash-attn {label} has binaries for {served}, installed is {case.torch.label}."
         yield finding(CAUSE, "warning", says, *evidence, confidence="possible")
     new_abi = "cxx11abitrue" in label.lower()
     if new_abi and torch < _OLD_ABI_UNTIL and not _self_made(case.torch.label):
         says = f"flash-attn {label} is made for the new C++ ABI; wheels of torch {case.torch.label} have the old one."
         yield finding(CAUSE, "warning", says, *evidence, confidence="likely")
+
+
+def _flash_wheels(label: str) -> tuple[str, ...]:
+    """The torch minors for which this release of flash-attn has binaries; empty before the first that is listed."""
+    rows = load("binaries", Binaries).flash_attn
+    return next((row.torch for row in rows if versions.at_least(versions.base(label), row.first)), ())
 
 
 def _self_made(label: str) -> bool:

@@ -1,0 +1,52 @@
+"""Rows of `requirements_matrix/pins.toml`: what releases of packages ask of the packages around them."""
+
+from __future__ import annotations
+
+import msgspec
+
+from envcheck.schema.facts import Record
+from envcheck.schema.requirement import Sourced
+
+
+class Pins(Sourced):
+    """The requirements that all releases from `first` to `last` state in their metadata."""
+
+    package: str
+    first: str
+    last: str = ""
+    """Empty where the row holds for `first` alone."""
+    python: str = ""
+    """`Requires-Python`."""
+    requires: dict[str, str] = msgspec.field(default_factory=dict)
+    """Distribution to specifier."""
+
+
+class PinTable(Record):
+    """The whole file; the rows of one package stand together, newest first."""
+
+    pins: tuple[Pins, ...]
+
+
+class FlashAttentionWheels(Sourced):
+    """The torch releases for which a release of flash-attn has binaries."""
+
+    first: str
+    """The row holds for this release and newer ones, up to the next row."""
+    torch: tuple[str, ...]
+    """torch minors ("2.4"); pre-releases are left out."""
+
+
+class FirstForNumpy2(Sourced):
+    """The first release of a compiled package whose wheels run under NumPy 2."""
+
+    package: str
+    version: str
+    windows: str = ""
+    """Where the Windows wheels came later."""
+
+
+class Binaries(Record):
+    """`binaries.toml`: what compiled packages were made for, where their metadata does not say it."""
+
+    flash_attn: tuple[FlashAttentionWheels, ...]
+    numpy_2: tuple[FirstForNumpy2, ...]
