@@ -30,6 +30,16 @@ def read(paste: Paste, draft: Draft) -> bool:
     return found
 
 
+def _introduced(text: str) -> str | None:
+    """The name that follows "GPU" or "graphics card" in a line, whatever else the line compares it with."""
+    match = _INTRODUCED.search(text)
+    named = next(iter(products(match.group(1))), None) if match else None
+    return named.text if named else None
+
+
+_INTRODUCED = re.compile(r"(?:\bgpus?\b|graphics card|video card|\u663e\u5361)\W{0,4}(.{3,60})", re.IGNORECASE)
+
+
 def _one_product(paste: Paste, draft: Draft) -> bool:
     found: dict[str, tuple[str, int, Line]] = {}
     for word in _WORDS:
@@ -39,6 +49,9 @@ def _one_product(paste: Paste, draft: Draft) -> bool:
             for named in products(line.text):
                 before = found.get(named.product, (named.text, 0, line))
                 found[named.product] = (named.text, max(named.number or 0, before[1]), line)
+    if len(found) > 1:
+        introduced = {text: line for _, _, line in found.values() if (text := _introduced(line.text))}
+        found = {text: (text, 0, line) for text, line in introduced.items()}
     if len(found) != 1:
         return False
     name, count, line = next(iter(found.values()))

@@ -44,6 +44,16 @@ def images(case: Case) -> Iterator[Started]:
             yield Started(match.group(0), cuda, line)
 
 
+_ARCHIVE = r"[\w.-]{3,60}-(?:cuda-?|cu)(\d{2}\.\d{1,2})[\w.-]{0,40}\.(?:zip|tar\.gz|7z)\b"
+
+
+def archives(case: Case) -> Iterator[Started]:
+    """Release archives named in the paste that state the CUDA they were compiled with ("…-win-cuda-13.3-x64.zip")."""
+    for literal in (".zip", ".tar.gz", ".7z"):
+        for line, match in case.paste.matching(literal, _ARCHIVE):
+            yield Started(match.group(0), match.group(1), line)
+
+
 def _of_release(version: str) -> str | None:
     for row in load("images", Images).image:
         if versions.within(version, row.versions):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from envcheck.judge.rule import Case, Rule, spoken
@@ -23,7 +24,22 @@ def judge(case: Case) -> Iterator[Finding]:
     yield from _chosen(case)
     yield from _latent(case)
     yield from _lora(case)
+    yield from _capped(case)
     yield from _below_ampere(case)
+
+
+def _capped(case: Case) -> Iterator[Finding]:
+    """Gemma 2 caps its attention logits, which xFormers, the kernel before Ampere, cannot.
+
+    https://github.com/vllm-project/vllm/issues/9922 ; since 0.8 other kernels stand in.
+    """
+    low = [d for d in case.nvidia if d.capability and d.capability < (8, 0)]
+    if low and case.backend == "vllm" and _CAPS.search(case.model) and below(case.package("vllm"), (0, 8)):
+        says = f"Gemma 2 caps its attention logits, and {low[0].name} has no kernel for that in this vLLM."
+        yield _finding("blocker", says, "likely", case.quote("GPU", low[0].fact))
+
+
+_CAPS = re.compile(r"gemma-?2-")
 
 
 def _flashinfer(case: Case) -> Iterator[Finding]:

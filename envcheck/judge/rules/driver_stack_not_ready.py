@@ -37,6 +37,27 @@ def judge(case: Case) -> Iterator[Finding]:
     yield from _works_for_smi_only(case)
     yield from _nothing_seen(case)
     yield from _ollama(case)
+    yield from _inside_wsl(case)
+
+
+def _inside_wsl(case: Case) -> Iterator[Finding]:
+    """Under WSL the driver is Windows'; a Linux driver beside it is found first and reaches no device.
+
+    https://docs.nvidia.com/cuda/wsl-user-guide (no NVIDIA Linux driver inside WSL)
+    """
+    given = [line for word in _WSL for line in case.paste.having(word)]
+    own = [line for literal, pattern in _LINUX for line, _ in case.paste.matching(literal, pattern)] if given else []
+    if own:
+        says = "A Linux driver is installed inside WSL, beside the libraries of the Windows driver."
+        yield finding(CAUSE, "warning", says, quoted(own[0]), quoted(given[0]))
+
+
+_WSL = ("/usr/lib/wsl/lib/libcuda", "/usr/lib/wsl/lib/libnvidia-ml")
+_LINUX = (
+    ("libcuda.so.", r"/usr/lib(?:64|/x86_64-linux-gnu)/libcuda\.so\.\d{3}\."),
+    ("libnvidia-ml.so.", r"/usr/lib(?:64|/x86_64-linux-gnu)/libnvidia-ml\.so\.\d{3}\."),
+)
+"""A library of the driver with its number: what WSL itself puts there is a plain link."""
 
 
 def _works_for_smi_only(case: Case) -> Iterator[Finding]:

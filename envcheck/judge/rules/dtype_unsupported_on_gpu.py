@@ -70,7 +70,9 @@ def _bf16(case: Case, name: str, capability: str, fact: TextFact) -> Iterator[Fi
     falls_back = at_least(case.package("vllm"), (0, 9)) or at_least(case.package("sglang"), (0, 2))
     if not explicit and (not is_bf16(case) or falls_back):
         return
-    told = case.package("vllm") or case.package("sglang")
+    # A sentence that names a GPU tells no options: "--dtype half", with which such a GPU works, may be among them.
+    reported = case.intent.flags or case.counted() or case.torch.release is not None
+    told = (case.package("vllm") or case.package("sglang")) and reported
     yield finding(
         CAUSE,
         "blocker" if explicit or told else "warning",

@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from envcheck.judge import versions
 from envcheck.judge.device import Device
 from envcheck.judge.rows import load
-from envcheck.judge.rule import Case, Rule, spoken
+from envcheck.judge.rule import Case, Rule, quoted, spoken
 from envcheck.judge.rules._common import finding
+from envcheck.judge.rules._images import archives, images
 from envcheck.judge.rules._matrix import compiled_for, installed
 from envcheck.judge.tables import kernels_serve
-from envcheck.judge.versions import dotted
+from envcheck.judge.versions import dotted, version
 from envcheck.schema.facts import Known
 from envcheck.schema.gaps import KernelGaps
 from envcheck.schema.verdict import Finding
@@ -31,6 +32,24 @@ def judge(case: Case) -> Iterator[Finding]:
             yield _missing(case, device, kernels)
             return
     yield from _extension(case)
+    yield from _dropped(case)
+
+
+def _dropped(case: Case) -> Iterator[Finding]:
+    """CUDA 13 compiles nothing for GPUs before Turing, so no image or archive of it has code for them.
+
+    https://docs.nvidia.com/cuda/cuda-toolkit-release-notes/index.html (Deprecated Architectures)
+    """
+    for built in (*images(case), *archives(case)):
+        low = [device for device in case.nvidia if device.capability and device.capability < _TURING]
+        if low and (version(built.cuda) or ()) >= _WITHOUT_OLDER:
+            says = f"{built.name} is built with CUDA {built.cuda}, which has no code for {low[0].name} ({low[0].sm})."
+            yield finding(CAUSE, "blocker", says, quoted(built.line), case.quote("GPU", low[0].fact))
+            return
+
+
+_TURING = (7, 5)
+_WITHOUT_OLDER = (13,)
 
 
 def _extension(case: Case) -> Iterator[Finding]:

@@ -63,6 +63,7 @@ def _selection(case: Case, name: str, value: str) -> Iterator[Finding]:
 def _mig(case: Case) -> Iterator[Finding]:
     """A MIG instance is chosen by its UUID, which many releases of vLLM and SGLang read as a number."""
     listed = [line for line, _ in case.paste.matching("(uuid: mig-", r"^\s*MIG \S")]
+    listed = listed or list(case.paste.having("mig devices:"))
     if listed and case.backend in ("vllm", "sglang") and case.variable("CUDA_VISIBLE_DEVICES") is None:
         says = f"The GPU is split into MIG instances; {case.backend} cannot select one by its UUID in many releases."
         yield finding(CAUSE, "warning", says, quoted(listed[0]), confidence="possible")
