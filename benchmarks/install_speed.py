@@ -1,11 +1,21 @@
 """Wall time of `envcheck install PROFILE...` against uv and pip with the very same lock.
 
-    python benchmarks/install_speed.py [--rounds 3] [--cold-rounds 1] [--profiles web vector data]
+    python benchmarks/install_speed.py [--rounds 3] [--cold-rounds 1] [--profiles web vector data] [--no-pip]
 
 Fresh target each time, interleaved, medians. "warm" means that every wheel is in the tool's cache, "cold" that it
-is new. envcheck decides, resolves, builds beside, verifies RECORD, runs `uv pip check`, imports every package and waits
-for the disk; uv and pip only install. `imports` is what the import of the same modules takes by itself in an
-environment that uv has just made, which is the part of envcheck's work that cannot be had for less. Needs an index.
+is new. envcheck decides, builds beside, verifies RECORD, runs `uv pip check`, imports every package and waits for the
+disk; uv and pip only install. Rows:
+
+    uv                       `uv venv` and `uv pip install` of the lock
+    uv, byte code            the same with `--compile-bytecode`: what an environment needs that starts as fast as
+                             one whose packages were imported
+    imports                  the import of the same modules by itself in an environment that uv has just made: the
+                             part of a first verification that cannot be had for less
+    envcheck, first          no earlier installation of these files is remembered: everything is imported
+    envcheck, again          the very same files (inodes) were found sound here before; imports are not repeated
+    envcheck, nothing to do  the target is what was asked for already
+
+Needs an index.
 """
 
 from __future__ import annotations
@@ -59,24 +69,38 @@ class Race:
         return self.folder / f"target-{self.number}"
 
     def envcheck(self, cache: Path) -> dict[str, float]:
-        """A first installation, and the same again (nothing to do)."""
-        target = self.target()
-        argv: tuple[str | Path, ...] = (*ENVCHECK, "install", *self.profiles, "--target", target, "--yes")
-        found = {"envcheck": timed(*argv, UV_CACHE_DIR=str(cache))}
-        found["envcheck, nothing to do"] = timed(*argv, UV_CACHE_DIR=str(cache))
-        shutil.rmtree(target)
+        """A first installation, one of the same files elsewhere, and one with nothing to do."""
+        target, other, kept = self.target(), self.target(), self.folder / f"kept-{self.number}"
+        env = {"UV_CACHE_DIR": str(cache), "XDG_CACHE_HOME": str(kept)}
+        argv: tuple[str | Path, ...] = (*ENVCHECK, "install", *self.profiles, "--yes", "--target")
+        found = {"envcheck, first": timed(*argv, target, **env)}
+        found["envcheck, again"] = timed(*argv, other, **env)
+        found["envcheck, nothing to do"] = timed(*argv, other, **env)
+        for folder in (target, other, kept):
+            shutil.rmtree(folder)
         return found
 
     def uv(self, cache: Path) -> dict[str, float]:
-        """`uv venv` and `uv pip install` of the lock."""
+        """`uv venv` and `uv pip install` of the lock; the imports by themselves."""
         target = self.target()
-        env = {"UV_CACHE_DIR": str(cache)}
-        took = timed(UV, "venv", "-q", "--python", sys.executable, target, **env)
-        python = target / "bin" / "python"
-        took += timed(UV, "pip", "install", "-q", "--python", python, "--require-hashes", "-r", self.lock, **env)
-        alone = timed(python, "-I", "-c", "import " + ", ".join(self.imports))
+        took = self.uv_once(target, cache)
+        alone = timed(target / "bin" / "python", "-I", "-c", "import " + ", ".join(self.imports))
         shutil.rmtree(target)
         return {"uv": took, "imports": alone}
+
+    def uv_compiled(self, cache: Path) -> dict[str, float]:
+        """The same with byte code for every module."""
+        target = self.target()
+        took = self.uv_once(target, cache, "--compile-bytecode")
+        shutil.rmtree(target)
+        return {"uv, byte code": took}
+
+    def uv_once(self, target: Path, cache: Path, *more: str) -> float:
+        """An environment with the lock's packages; its wall time in seconds."""
+        env = {"UV_CACHE_DIR": str(cache)}
+        took = timed(UV, "venv", "-q", "--python", sys.executable, target, **env)
+        install: tuple[str | Path, ...] = (UV, "pip", "install", "-q", *more, "--require-hashes", "-r", self.lock)
+        return took + timed(*install, "--python", target / "bin" / "python", **env)
 
     def pip(self, cache: Path) -> dict[str, float]:
         """`python -m venv` and `pip install` of the lock."""
@@ -87,29 +111,33 @@ class Race:
         shutil.rmtree(target)
         return {"pip": took}
 
-    def rounds(self, count: int, cold: bool) -> dict[str, list[float]]:
+    def rounds(self, count: int, cold: bool, pip: bool) -> dict[str, list[float]]:
         """Every tool once per round, in turn."""
         found: dict[str, list[float]] = {}
+        tools = [("uv", self.uv), ("uv-compiled", self.uv_compiled), ("envcheck", self.envcheck)]
         for number in range(count):
-            for name, tool in (("uv", self.uv), ("envcheck", self.envcheck), ("pip", self.pip)):
+            for name, tool in [*tools, *([("pip", self.pip)] if pip else [])]:
                 shared = self.folder / ("warm-pip" if name == "pip" else "warm")
                 cache = self.folder / f"cold-{name}-{number}" if cold else shared
                 for label, took in tool(cache).items():
-                    found.setdefault(label, []).append(took)
+                    # After its first installation a cache is no longer cold.
+                    if not (cold and label in ("envcheck, again", "envcheck, nothing to do")):
+                        found.setdefault(label, []).append(took)
                 if cold:
                     shutil.rmtree(cache, ignore_errors=True)
         return found
 
 
 def show(title: str, found: dict[str, list[float]]) -> None:
-    """Medians and ratios of one kind of round."""
+    """Medians, and what they are of uv's and pip's."""
     middle = {label: statistics.median(each) for label, each in found.items()}
     print(title)
     for label, each in found.items():
-        print(f"  {label:24} {middle[label]:6.2f} s   ({', '.join(f'{one:.2f}' for one in each)})")
-    print(f"  envcheck / uv = {middle['envcheck'] / middle['uv']:.2f}, pip / envcheck = ", end="")
-    print(f"{middle['pip'] / middle['envcheck']:.2f}, ", end="")
-    print(f"envcheck / (uv + imports) = {middle['envcheck'] / (middle['uv'] + middle['imports']):.2f}")
+        against = f"{middle[label] / middle['uv']:6.2f} x uv"
+        print(f"  {label:24} {middle[label]:6.2f} s {against}   ({', '.join(f'{one:.2f}' for one in each)})")
+    first = middle["envcheck, first"]
+    print(f"  envcheck, first / (uv + imports) = {first / (middle['uv'] + middle['imports']):.2f}", end="")
+    print(f", pip / envcheck, first = {middle['pip'] / first:.2f}" if "pip" in middle else "")
 
 
 def main() -> None:
@@ -118,13 +146,17 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--cold-rounds", type=int, default=1)
     parser.add_argument("--profiles", nargs="+", default=["web", "vector", "data"])
+    parser.add_argument("--no-pip", action="store_true")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="speed-") as folder:
         race = Race(Path(folder), options.profiles)
-        race.pip(Path(folder) / "warm-pip")  # fills pip's cache
+        if not options.no_pip:
+            race.pip(Path(folder) / "warm-pip")  # fills pip's cache
         print(f"{' '.join(options.profiles)}: {race.packages} packages; load average {os.getloadavg()[0]:.1f}")
-        show(f"warm cache, medians of {options.rounds}", race.rounds(options.rounds, cold=False))
-        show(f"cold cache, medians of {options.cold_rounds}", race.rounds(options.cold_rounds, cold=True))
+        show(f"warm cache, medians of {options.rounds}", race.rounds(options.rounds, False, not options.no_pip))
+        if options.cold_rounds:
+            cold = race.rounds(options.cold_rounds, True, not options.no_pip)
+            show(f"cold cache, medians of {options.cold_rounds}", cold)
 
 
 if __name__ == "__main__":

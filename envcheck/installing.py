@@ -30,6 +30,7 @@ from envcheck.schema.facts import value_of
 from envcheck.schema.plan import Decision, Plan, PlannedPackage, Step
 from envcheck.schema.recipe import Profile
 from envcheck.schema.snapshot import Snapshot
+from envcheck.verify import interpreter
 
 if TYPE_CHECKING:
     from envcheck.judge.policy import Policy
@@ -111,7 +112,7 @@ def execute(host: Host, wanted: Wanted, prepared: Prepared, progress: Progress) 
     if receipt is None:
         raise EnvcheckError("There is nothing to carry out: the plan was not resolved.")
     if prepared.is_current:
-        if not drifted(_interpreter(wanted), receipt):
+        if not drifted(_in_use(wanted), receipt):
             return msgspec.structs.replace(plan, generation=_number(wanted), outcome="done")
         progress("the environment is not what was installed: installing it again")
     if plan.cost is not None:
@@ -146,7 +147,7 @@ def _carry_out(host: Host, wanted: Wanted, prepared: Prepared, receipt: Receipt,
             host,
             open_target(wanted.target or Path()),
             lock,
-            host.target_python,
+            interpreter(host),
             receipt=receipt,
             verify=verify,
             progress=progress,
@@ -181,7 +182,7 @@ def _number(wanted: Wanted) -> int | None:
     return last.generation if last else None
 
 
-def _interpreter(wanted: Wanted) -> str:
+def _in_use(wanted: Wanted) -> str:
     """The interpreter of the environment in use."""
     return str(wanted.python or Layout(wanted.target or Path()).python)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 
@@ -11,7 +12,7 @@ from envcheck.host import Host
 from envcheck.install import profiles as recipes
 from envcheck.install import proven
 from envcheck.install.receipt import Receipt
-from envcheck.install.soundness import unsound
+from envcheck.install.soundness import disagreements, unsound
 from envcheck.judge.decide import Decided
 from envcheck.schema.recipe import Profile
 from envcheck.schema.snapshot import Snapshot
@@ -32,19 +33,23 @@ class Verification(msgspec.Struct, frozen=True, kw_only=True):
 
     def wrong(self, python: str) -> list[str]:
         """What is wrong with the environment of `python`; empty when nothing is."""
-        # GPUs and their drivers come and go: a torch build is looked at every time.
-        lasting = self.receipt.choice.torch_backend is None and not self.recheck
-        key = proven.key_of(self.host, python, self.receipt.choice.imports) if lasting else None
-        if key is not None and (ago := proven.when(self.host, key)) is not None:
-            self.progress(f"these very files were found sound here {_spoken(ago)} ago: only versions are compared")
-            return self._asked(python, False, lambda: self._unmet(python))
-        found = self._asked(python, True, lambda: damage(python), lambda: self._unmet(python))
+        with ThreadPoolExecutor(1) as beside:
+            compared = beside.submit(disagreements, self.host, python, self.decided.choice).result
+            key = self._key(python)
+            if key is not None and (ago := proven.when(self.host, key)) is not None:
+                self.progress(f"these very files were found sound here {_spoken(ago)} ago: only versions are compared")
+                return compared() + self._unmet(python)
+            others = (lambda: damage(python), lambda: self._unmet(python))
+            found = unsound(self.host, python, self.decided, self.progress, others, compared)
         if key is not None and not found:
             proven.remember(self.host, key)
         return found
 
-    def _asked(self, python: str, imports: bool, *others: Callable[[], list[str]]) -> list[str]:
-        return unsound(self.host, python, self.decided, self.progress, others, imports)
+    def _key(self, python: str) -> str | None:
+        """What names these files; None where all is to be looked at: GPUs and their drivers come and go."""
+        if self.recheck or self.receipt.choice.torch_backend is not None:
+            return None
+        return proven.key_of(self.host, python, self.receipt.choice.imports)
 
     def _unmet(self, python: str) -> list[str]:
         """Look again, with the new environment as the target: what the plan served and is still not met."""

@@ -61,7 +61,7 @@ def COMMAND(  # noqa: N802
     The environment is built beside the current one, verified, and switched to in one step; `envcheck rollback` undoes
     it. What was installed into the target before stays part of it; --only leaves it out.
     """
-    from envcheck import api, bundling, installing
+    from envcheck import api, installing
 
     if not profiles:
         from envcheck.install.profiles import names
@@ -87,6 +87,8 @@ def COMMAND(  # noqa: N802
     snapshot = snapshot_of(from_file, assume_file, interpreter, 1, 2.0, no_ports=True)
     policy = api.policy_of(policy_file)
     if wheelhouse is not None:
+        from envcheck import bundling
+
         bundling.require_fitting_bundle(wheelhouse, snapshot)
     with shown() as progress:
         if not elsewhere:

@@ -83,17 +83,16 @@ def unsound(
     decided: Decided,
     progress: Callable[[str], None],
     others: Sequence[Callable[[], list[str]]] = (),
-    imports: bool = True,
+    compared: Callable[[], list[str]] | None = None,
 ) -> list[str]:
     """What is wrong with the environment of `python`; empty when nothing is.
 
     Asks several things at once: most of the time goes into imports, which leave the other processors idle. `others`
-    are questions of the caller that may run beside them. Without `imports` only packages and the others are asked.
+    are questions of the caller that may run beside them; `compared` gives what `disagreements` said where the caller
+    has asked that already.
     """
     clean = uv.scrubbed(host)
-    questions = [lambda: _disagreements(clean, python, decided.choice), *others]
-    if not imports:
-        return _answers(questions)
+    questions = [compared or (lambda: disagreements(clean, python, decided.choice)), *others]
     names = [name for name in decided.choice.imports if name != "torch" or decided.choice.torch_backend is None]
     if decided.choice.imports:
         progress("verifying, and importing " + ", ".join(decided.choice.imports))
@@ -102,14 +101,9 @@ def unsound(
     with tempfile.TemporaryDirectory(prefix="envcheck-") as claims:
         several = min(len(names), os.cpu_count() or 1, MOST_CHILDREN)
         questions += [lambda: _imports(clean, python, claims, names)] * several
-        return _answers(questions)
-
-
-def _answers(questions: Sequence[Callable[[], list[str]]]) -> list[str]:
-    """All answers, asked for at once."""
-    with ThreadPoolExecutor(len(questions)) as pool:
-        answers = [pool.submit(question) for question in questions]
-        return [line for answer in answers for line in answer.result()]
+        with ThreadPoolExecutor(len(questions)) as pool:
+            answers = [pool.submit(question) for question in questions]
+            return [line for answer in answers for line in answer.result()]
 
 
 def _imports(clean: Host, python: str, claims: str, names: Sequence[str]) -> list[str]:
@@ -120,8 +114,9 @@ def _imports(clean: Host, python: str, claims: str, names: Sequence[str]) -> lis
     return [f"a package does not import: {words[0][:300]}"]
 
 
-def _disagreements(clean: Host, python: str, choice: Choice) -> list[str]:
+def disagreements(host: Host, python: str, choice: Choice) -> list[str]:
     """What `uv pip check` says, less the missing requirements of packages installed without them on purpose."""
+    clean = uv.scrubbed(host)
     done = clean.run([uv.program(clean), "pip", "check", "--python", python], timeout=IMPORT_LIMIT_S)
     if done.ok:
         return []

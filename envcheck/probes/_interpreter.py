@@ -40,7 +40,7 @@ class Layout(Record):
 def find(host: Host) -> Layout:
     """The layout of the target interpreter."""
     named = host.target_python
-    python = _behind_shim(host, named if "/" in named or "\\" in named else host.which(named) or named)
+    python = behind_shim(host, named if "/" in named or "\\" in named else host.which(named) or named)
     prefix = os.path.dirname(os.path.dirname(os.path.abspath(python)))  # noqa: PTH100, PTH120  names of the machine, as text
     config = _pyvenv(host, prefix)
     if not config:
@@ -68,7 +68,7 @@ def find(host: Host) -> Layout:
     return _ask_if_needed(host, python, layout)
 
 
-def _behind_shim(host: Host, python: str) -> str:
+def behind_shim(host: Host, python: str) -> str:
     """The interpreter that a pyenv shim would start: the shim is a shell script and takes 50 ms to say so.
 
     Order as in `pyenv version`: PYENV_VERSION, a `.python-version` here or above, the global `version` file.
