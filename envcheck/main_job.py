@@ -21,6 +21,7 @@ from envcheck.main_options import (
     presets_of,
     with_four_bits,
 )
+from envcheck.schema.facts import value_of
 from envcheck.schema.report import Header, Report, Subject
 from envcheck.schema.run import Validation
 from envcheck.schema.snapshot import Snapshot
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
 SIZES = ("3B", "7B", "13B", "30B")
 """The model sizes of a report's memory table."""
 
+LARGER = ((96, "70B"), (512, "405B"))
+"""Gibibytes of GPU memory from which on a report asks for a larger model too."""
+
 Progress = Callable[[str], None]
 
 
@@ -41,13 +45,13 @@ def subject_of(
     *,
     backends: Sequence[str] | None = None,
     policy: Policy | None = None,
-    models: Sequence[str] = SIZES,
+    models: Sequence[str] | None = None,
     validation: Validation | None = None,
 ) -> Subject:
     """Everything that can be said about a machine without touching it (pure, given the validation)."""
     intent = Intent()
     judgement = api.judge(snapshot, intent, backends, policy)
-    fits = api.fits(snapshot, intent, backends, models)
+    fits = api.fits(snapshot, intent, backends, models or sizes_for(snapshot))
     chosen = compared(judgement, fits)
     options = with_four_bits(chosen, snapshot, judgement)
     plans = planned(snapshot, judgement, policy)
@@ -70,13 +74,20 @@ def subject_of(
     )
 
 
+def sizes_for(snapshot: Snapshot) -> tuple[str, ...]:
+    """The sizes to ask for: the usual ones, and larger ones where the GPUs together are made for them."""
+    known = [value_of(gpu.memory_total_mib) for gpu in value_of(snapshot.gpus) or ()]
+    together = sum(mib for mib in known if mib is not None) / 1024
+    return (*SIZES, *(size for floor, size in LARGER if together >= floor))
+
+
 def run(
     host: Host,
     header: Header,
     *,
     backends: Sequence[str] | None = None,
     policy: Policy | None = None,
-    models: Sequence[str] = SIZES,
+    models: Sequence[str] | None = None,
     model: str | None = None,
     progress: Progress,
 ) -> Report:

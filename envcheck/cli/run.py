@@ -69,7 +69,7 @@ def COMMAND(  # noqa: N802
             head,
             backends=backends or None,
             policy=api.policy_of(policy_file),
-            models=sizes or main_job.SIZES,
+            models=sizes or None,
             model=model,
             progress=progress,
         )

@@ -70,7 +70,12 @@ def number(value: float | None, digits: int = 1, unit: str = "") -> Cell:
     """A figure that sorts as a number; a dash where there is none."""
     if value is None:
         return Cell(text="–")
-    return Cell(text=f"{value:,.{digits}f}{unit}".replace(",", " "), sort=float(value))
+    return Cell(text=f"{spaced(value, digits)}{unit}", sort=float(value))
+
+
+def spaced(value: float, digits: int = 0) -> str:
+    """A figure with its thousands apart: "12 345.6"."""
+    return f"{value:,.{digits}f}".replace(",", " ")
 
 
 def memory_cell(fit: FitRow) -> Cell:

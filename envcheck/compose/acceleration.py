@@ -47,13 +47,14 @@ def _builds_part(subject: Subject) -> Part | None:
     builds = subject.tables.builds
     if not builds:
         return None
+    kind = _stack(builds)
+    heads = ["PyTorch", "Build", "Code for this GPU", "This driver", "This Python", "Runs here"]
+    heads += ["Note"] if any(build.says for build in builds) else []
     rows = [
         row(build.torch, code(build.variant), _cell(_KERNELS[build.kernels]), _cell(_YES_NO[build.driver]),
-            _cell(_YES_NO[build.python]), _cell(_RUNS[runs(build)]), build.says)
+            _cell(_YES_NO[build.python]), _cell(_RUNS[runs(build)]), *([build.says] if len(heads) > 6 else []))
         for build in builds
     ]  # fmt: skip
-    kind = _stack(builds)
-    heads = ["PyTorch", "Build", "Code for this GPU", "This driver", "This Python", "Runs here", "Why"]
     checked = sorted({build.checked for build in builds})
     basis = f"Table (wheel metadata and build scripts, checked {checked[0]}); the join with this machine is calculated."
     driver = driver_text(subject.snapshot) or "no GPU driver known"
@@ -167,7 +168,7 @@ def _terms(fits: tuple[FitRow, ...]) -> Table:
 def _assumptions(fits: tuple[FitRow, ...]) -> Table:
     grouped: dict[str, list[FitRow]] = {}
     for fit in fits:
-        for text in fit.assumptions:
+        for text in dict.fromkeys(fit.assumptions):
             grouped.setdefault(text, []).append(fit)
     rows = [row(text, _where(found, fits)) for text, found in grouped.items()]
     return table("Assumed", ["Assumption", "Where"], rows or [row("nothing beyond the settings above", "all rows")])

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 import shlex
 
-from envcheck.compose._cells import command_line, number, row, table
+from envcheck.compose._cells import command_line, number, row, spaced, table
 from envcheck.compose.choices import chosen_fit, usable_backends
 from envcheck.compose.installation import shell_of
 from envcheck.compose.installs import interpreter
 from envcheck.compose.profiles import COMPANIONS, profiles, target_of
-from envcheck.compose.service_probes import service_phase
+from envcheck.compose.service_probes import PORTS, service_phase
 from envcheck.compose.statistics import ASSUMED_SPREAD, half_width, repeats_for
 from envcheck.compose.workloads import workloads
 from envcheck.schema.blocks import Block, Cell, Commands, Note, Paragraph, Part, Points, Section
@@ -102,11 +102,20 @@ def _one_backend(name: str, fit: FitRow | None, subject: Subject) -> Commands:
     says = f"{backend_title(name)}: {fit.model} in {fit.quant}{size}, {fit.context} tokens of context."
     lines = [line for line in (fetch_line(fit),) if line]
     if name in _STARTED_BY_HAND and fit.command:
-        lines.append(fit.command)
+        # Its program is in the environment it was installed into. Which release of llama.cpp moves the default port is not settled (github.com/ggml-org/llama.cpp/pull/26508).
+        lines.append(_placed(fit.command, name, subject) + (f" --port {PORTS[name]}" if name == "llama.cpp" else ""))
     lines.append(probe(name, output, subject))
     if name == "llama.cpp":
         says += " The GGUF file has to be there: a published one, or one made with llama.cpp's convert_hf_to_gguf.py."
     return Commands(says=says, lines=tuple(lines), language=shell_of(subject))
+
+
+def _placed(command: str, backend: str, subject: Subject) -> str:
+    """The command with the path of the environment that has, or will have, its program."""
+    python = interpreter(backend, subject)
+    if python == "python3" or not command.startswith(f"{backend} "):
+        return command
+    return f"{python.removesuffix('.exe').removesuffix('python')}{command}"
 
 
 def fetch_line(fit: FitRow) -> str:
@@ -141,6 +150,7 @@ def probe(backend: str, output: str, subject: Subject) -> str:
 
 def _measurement(subject: Subject, backends: list[str], chosen: dict[str, FitRow]) -> Part:
     repeats = repeats_for()
+    device = "GPU" if value_of(subject.snapshot.gpus) else "processor"
     rows = [cells for fit in chosen.values() for cells in _predictions(fit, repeats)]
     blocks: list[Block] = []
     if rows:
@@ -159,7 +169,7 @@ def _measurement(subject: Subject, backends: list[str], chosen: dict[str, FitRow
     says = "What came out, beside what was predicted:"
     line = ["envcheck", "report", "--from", "after.json"]
     blocks.append(Commands(says=says, lines=(f"{command_line(line)} run-*.json -o measured.md",)))
-    blocks.append(Points(items=tuple(Cell(text=text) for text in _sizing(repeats, chosen))))
+    blocks.append(Points(items=tuple(Cell(text=text) for text in _sizing(repeats, chosen, device))))
     return Part(id="plan-measurement", title="performance measurement", blocks=tuple(blocks))
 
 
@@ -199,7 +209,7 @@ def _prediction(name: str, label: str, band: Band, digits: int, repeats: int) ->
         name,
         label,
         number(band.value, digits),
-        Cell(text=f"{band.low:.{digits}f}–{band.high:.{digits}f}", sort=band.value),
+        Cell(text=f"{spaced(band.low, digits)}–{spaced(band.high, digits)}", sort=band.value),
         number(band.low / (1 + width), digits),
         number(band.high / (1 - width), digits),
     )
@@ -209,17 +219,17 @@ def _percent(part: float) -> str:
     return f"{100 * part:.1f} %".replace(".0 %", " %")
 
 
-def _sizing(repeats: int, chosen: dict[str, FitRow]) -> list[str]:
+def _sizing(repeats: int, chosen: dict[str, FitRow], device: str) -> list[str]:
     texts = [
         f"{repeats} repeats: with a spread between runs of {_percent(ASSUMED_SPREAD)} (assumed) the mean is known to "
         f"± {_percent(half_width(repeats))} at 95 % (calculated, Student's t). Where the first repeats spread more, "
         "add repeats until the interval is that narrow.",
         "A run whose first prompt is cold (just loaded) marks it so; its TTFT counts apart.",
-        "Stop when two repeats in a row fail, when the GPU throttles or when another process takes its memory.",
+        f"Stop when two repeats in a row fail, when the {device} throttles or when another process takes its memory.",
     ]
     if any(fit.reserved_mib for fit in chosen.values()):
-        share = next(fit.reserved_mib for fit in chosen.values() if fit.reserved_mib)
-        text = f"No memory is predicted for a server that takes its share of the card ({gib(share)}) whatever it needs."
+        share = next(fit.reserved_mib / max(fit.devices, 1) for fit in chosen.values() if fit.reserved_mib)
+        text = f"No memory is predicted for a server that takes its share of a card ({gib(share)}) whatever it needs."
         texts.append(text)
     duration = _duration_minutes(repeats, chosen)
     if duration is not None:
@@ -233,12 +243,13 @@ def _sizing(repeats: int, chosen: dict[str, FitRow]) -> list[str]:
 
 def _duration_minutes(repeats: int, chosen: dict[str, FitRow]) -> float | None:
     """Starts, and per repeat every workload to its last token at the slow end of the band, minutes."""
-    tokens = sum(workload.max_tokens for workload in workloads())
+    tokens, prompts = (sum(getattr(w, name) for w in workloads()) for name in ("max_tokens", "prompt_tokens"))
     seconds = 0.0
     for fit in chosen.values():
-        decode = fit.speed.decode_tps if fit.speed else None
-        if decode is None or decode.low <= 0:
+        speed = fit.speed
+        if speed is None or speed.decode_tps is None or speed.decode_tps.low <= 0:
             return None
+        reading = prompts / speed.prefill_tps.low if speed.prefill_tps and speed.prefill_tps.low > 0 else 0.0
         starts = 1 if fit.backend in _STARTED_BY_HAND else repeats
-        seconds += starts * _START_S + repeats * tokens / decode.low
+        seconds += starts * _START_S + repeats * (reading + tokens / speed.decode_tps.low)
     return max(seconds / 60, 1.0) if chosen else None

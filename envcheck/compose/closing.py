@@ -25,6 +25,8 @@ def next_steps_section(subject: Subject, answer: Outcome) -> Section:
         for action in actions(subject.judgement)
         if not is_planned(action, subject)
     ][:6]
+    if any(state.status == "ready" for state in subject.judgement.backends.values()):
+        steps = [msgspec.structs.replace(step, text=f"If wanted: {step.text}") for step in steps]
     steps = [*_installs(subject), *steps]
     states = {name: state.status for name, state in subject.judgement.backends.items()}
     prove = Cell(text="Prove a backend with real prompts (envcheck run), and look at the device it used.")

@@ -69,17 +69,22 @@ def _tables(
     helps: Callable[[Verdict], bool],
     state: BackendState | None,
 ) -> list[Block]:
-    """What is open, with its way out, then what is met; of a blocked backend the latter is folded away."""
+    """What is open, with its way out, then what is met and says something; the rest is folded away.
+
+    Of a blocked backend everything that is met is folded away.
+    """
     newest = next((v.expected for v in verdicts if v.id.endswith(f".{RELEASE}") and v.status == "warning"), "")
     is_open = [v for v in verdicts if v.status in _NEEDS_A_LOOK and not _is_side_issue(v)]
     rest = sorted((v for v in verdicts if v not in is_open), key=_is_side_issue)
-    shown = is_open if state and state.status == "blocked" and is_open else [*is_open, *rest]
+    telling = [v for v in rest if v.expected not in ("", "present") and v.status != "unknown"]
+    shown = is_open if state and state.status == "blocked" and is_open else [*is_open, *telling]
+    shown, rest = (shown, [v for v in rest if v not in shown]) if shown else (rest, [])
     notes = {v.id: _note(v, helps, state) for v in shown}
     heads = ["Requirement", "Required", "Available", "Status", *(["Note"] if any(notes.values()) else [])]
     rows = [row(*_row(v, names[v.id], newest), *([notes[v.id]] if any(notes.values()) else [])) for v in shown]
     blocks: list[Block] = [table(caption, heads, rows)]
     if len(shown) < len(verdicts):
-        title = f"{plural(len(rest), 'requirement')} that do not stand in the way"
+        title = f"{plural(len(rest), 'other requirement')}: nothing in the way"
         met = table(
             f"{caption}: what does not stand in the way", heads[:4], [_row(v, names[v.id], newest) for v in rest]
         )
@@ -109,7 +114,7 @@ def _note(verdict: Verdict, helps: Callable[[Verdict], bool], state: BackendStat
     remedy = verdict.remedy if helps(verdict) else None
     root = " (needs administrator rights)" if remedy and remedy.needs_root else ""
     said = "" if verdict.fixed_by_install or _reason(verdict) else _beyond_columns(verdict)
-    if state is not None and said and said.rstrip(".") in state.why:
+    if state is not None and (state.first_broken == verdict.id or said.rstrip(".") in state.why):
         said = ""
     if remedy and remedy.says.partition(" or ")[0].rstrip(".").lower() not in said.lower():
         return f"{said} {remedy.says}{root}".strip()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from envcheck.compose._cells import FIT_WORDS, code, number, row, table
+from envcheck.compose._cells import FIT_WORDS, code, number, row, spaced, table
 from envcheck.schema.blocks import Band as DrawnBand
 from envcheck.schema.blocks import Bands, Block, Cell, Section
 from envcheck.schema.describe import backend_title, listed
@@ -55,7 +55,7 @@ def _banded(band: Band | None) -> Cell:
 
 
 def _figure(value: float) -> str:
-    return f"{value:.0f}" if value >= 20 else f"{value:.1f}"
+    return spaced(value) if value >= 20 else f"{value:.1f}"
 
 
 def _bands(fits: list[FitRow], subject: Subject) -> Bands:

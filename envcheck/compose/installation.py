@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from typing import Literal
 
 from envcheck.compose._cells import command_line, table
 from envcheck.compose.checked import actions
-from envcheck.compose.installs import backend_of, by_envcheck, install_line, interpreter, is_planned, plans, what
+from envcheck.compose.installs import (
+    backend_of,
+    by_envcheck,
+    by_pip,
+    install_line,
+    interpreter,
+    is_planned,
+    plans,
+    what,
+)
 from envcheck.compose.overview import slug
 from envcheck.schema.blocks import Block, Cell, Commands, Fold, Note, Paragraph, Part, Points, Section
 from envcheck.schema.describe import backend_title
@@ -59,7 +69,7 @@ def _planned(plan: Plan, subject: Subject) -> Part | None:
     if by_envcheck(plan):
         blocks.append(Commands(says=f"{what(plan)}:", lines=(install_line(plan, subject),), language=shell_of(subject)))
         if plan.decision.because:
-            items = tuple(Cell(text=f"{text}.") for text in plan.decision.because)
+            items = tuple(Cell(text=f"{_once(text)}.") for text in plan.decision.because)
             blocks += [Paragraph(text="Why this build:"), Points(items=items)]
         by_hand = Commands(
             says="With uv, without hashes and without a way back:",
@@ -85,11 +95,16 @@ def _by_hand(steps: list[Step], family: str | None) -> list[Block]:
     ]
 
 
+def _once(text: str) -> str:
+    """What is said of several equal GPUs, said once: "7.0, 7.0" is "7.0"."""
+    return re.sub(r"(\b[\w.+]+)(?:, \1)+(?![\w.])", r"\1", text)
+
+
 def _rejected(plan: Plan) -> list[Block]:
     rejected = plan.decision.rejected
     if not rejected:
         return []
-    rows = [(Cell(text=choice.choice), choice.because) for choice in rejected]
+    rows = [(Cell(text=choice.choice), _once(choice.because)) for choice in rejected]
     return [table("Looked at and not taken", ["Choice", "Because"], rows)]
 
 
@@ -101,7 +116,7 @@ def shell_of(subject: Subject) -> Literal["bash", "powershell"]:
 def _remedies(subject: Subject) -> list[Block]:
     """The ways out that change something, less what the plans above do already."""
     found = [action for action in actions(subject.judgement) if action.commands and not is_planned(action, subject)]
-    return [Commands(says=_says(action), lines=action.commands) for action in found]
+    return [Commands(says=_says(action), lines=by_pip(action, subject)) for action in found]
 
 
 def _says(action: Action) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from envcheck.compose._cells import command_line
 from envcheck.compose.checked import INSTALLED
-from envcheck.compose.profiles import profiles, python_of
+from envcheck.compose.profiles import missing, profiles, python_of, target_of
 from envcheck.schema.describe import backend_title
 from envcheck.schema.facts import value_of
 from envcheck.schema.plan import Plan
@@ -76,7 +76,20 @@ def _version(plan: Plan, name: str) -> list[str]:
 def interpreter(backend: str, subject: Subject) -> str:
     """The Python that has, or will have, a backend: of its planned environment, else the active one."""
     plan = plan_of(backend, subject)
-    return python_of(plan.profile, subject) if plan is not None and by_envcheck(plan) else "python3"
+    if plan is not None and by_envcheck(plan):
+        return python_of(plan.profile, subject)
+    return python_of(backend, subject) if plan is None and missing(backend, subject) else "python3"
+
+
+def by_pip(action: Action, subject: Subject) -> tuple[str, ...]:
+    """The commands of an action; packages go into an environment of their backend's own, never into the active one."""
+    of = {verdict.id: verdict.backend for verdict in subject.judgement.verdicts}
+    backends = list(dict.fromkeys(of[verdict] for verdict in action.serves))
+    if len(backends) != 1 or not action.commands or not action.commands[0].startswith("pip install "):
+        return action.commands
+    folder, python = target_of(backends[0]), python_of(backends[0], subject)
+    lines = tuple(f"{python} -m {line}" if line.startswith("pip install ") else line for line in action.commands)
+    return (f"python3 -m venv {folder}", *lines)
 
 
 def is_planned(action: Action, subject: Subject) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from envcheck.compose._cells import code, number, row, table
 from envcheck.compose.workloads import workloads
-from envcheck.schema.blocks import Cell, Section
+from envcheck.schema.blocks import Cell, Fold, Section
 
 
 def workloads_section() -> Section:
@@ -18,13 +18,14 @@ def workloads_section() -> Section:
         "The prompts ship with envcheck. Temperature 0 and a fixed seed: the same engine, weights and settings give "
         "the same answer but for rounding."
     )
+    heads_of_metrics = ["Metric", "Definition", "Unit", "Defined as in"]
     metrics = [row(name, formula, unit, code_link) for name, formula, unit, code_link in _METRICS]
     return Section(
         id="metrics",
         title="Metrics and workloads",
         blocks=(
             table("Workloads", heads, rows, basis),
-            table("Metrics", ["Metric", "Definition", "Unit", "Defined as in"], metrics),
+            Fold(title="What each metric means", blocks=(table("Metrics", heads_of_metrics, metrics),)),
         ),
     )
 

@@ -10,7 +10,7 @@ import msgspec
 
 from envcheck.compose._cells import row, table
 from envcheck.resources import folder
-from envcheck.schema.blocks import Block, Cell, Points, Section
+from envcheck.schema.blocks import Block, Cell, Fold, Points, Section
 from envcheck.schema.describe import backend_title, gib, listed
 from envcheck.schema.facts import Absent, Record, Unknown, is_known
 from envcheck.schema.report import Subject
@@ -68,7 +68,9 @@ def optimisations_section(subject: Subject) -> Section:
         blocks.append(
             table("Strategies that apply here", ["Strategy", "Gives", "How here", "Why it applies"], rows, basis)
         )
-    blocks.append(Points(items=_others(found)))
+    others = _others(found)
+    if others:
+        blocks.append(Fold(title="What does not apply here, and why", blocks=(Points(items=others),)))
     return Section(id="optimisations", title="Optimisation strategies", blocks=tuple(blocks))
 
 
@@ -89,7 +91,7 @@ def applicability(strategy: Strategy, subject: Subject) -> Finding:
     if not backends and "any" not in strategy.how:
         titles = listed(sorted({backend_title(name) for name in strategy.how}))
         return Finding(applies=False, because=f"{titles} cannot run here")
-    return Finding(applies=True, because="; ".join(reasons) or "no condition on the hardware")
+    return Finding(applies=True, because="; ".join(reasons) or "on any hardware")
 
 
 def _backends(strategy: Strategy, subject: Subject) -> dict[str, str]:
@@ -113,7 +115,7 @@ def _others(found: list[tuple[Strategy, Finding]]) -> tuple[Cell, ...]:
             grouped.setdefault((why.applies, why.because), []).append(strategy.name)
     return tuple(
         Cell(
-            text=f"{'Unknown whether it applies' if applies is None else 'Not here'}: {listed(names)}: {because}.",
+            text=f"{listed(names)}: {'unknown, because ' if applies is None else ''}{because}.",
             mark="unknown" if applies is None else "skipped",
         )
         for (applies, because), names in grouped.items()

@@ -88,7 +88,12 @@ def advice(subject: Subject, pairs: list[tuple[FitRow, FitRow]]) -> list[Block]:
         items.append("The rows differ in the precision of their weights, so in the quality of answers.")
     states = subject.judgement.backends
     ready = dict.fromkeys(backend_title(one.backend) for one, _ in pairs if states[one.backend].status == "ready")
-    items.append(f"Ready now: {', '.join(ready)}." if ready else "None of them is known to be installed.")
+    if ready:
+        best = _ranked([one for one, _ in pairs if states[one.backend].status == "ready"])[:1]
+        of_these = f"; the fastest of these: {_named(best[0][1])}, {best[0][0]:.1f} s" if best else ""
+        items.append(f"Ready now: {listed(list(ready))}{of_these}.")
+    else:
+        items.append("None of them is known to be installed.")
     return [*blocks, Points(items=tuple(Cell(text=text) for text in items))]
 
 
@@ -143,11 +148,11 @@ def _alternatives(subject: Subject) -> Part | None:
     blocks: list[Block] = [table("Alternatives in four bits", heads, rows, basis)]
     reserved = [fit for fit in subject.alternatives if fit.reserved_mib and fit.status in ("fits", "tight")]
     if reserved:
-        least = min(reserved, key=lambda fit: fit.reserved_mib or 0.0)
+        least = min(reserved, key=lambda fit: (fit.reserved_mib or 0.0) / max(fit.devices, 1))
+        share = gib((least.reserved_mib or 0.0) / max(least.devices, 1))
         text = (
-            f"vLLM reserves {gib(least.reserved_mib or 0.0)} of each card (its --gpu-memory-utilization) however "
-            "little a model needs; what the model leaves of that becomes KV cache. Needed is the least that would "
-            "do."
+            f"vLLM reserves {share} of each card (its --gpu-memory-utilization) however little a model needs; what the "
+            "model leaves of that becomes KV cache. Needed is the least that would do."
         )
         blocks.append(Paragraph(text=text))
     return Part(id="options-models", title="Alternative models", blocks=tuple(blocks))

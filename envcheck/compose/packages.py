@@ -7,7 +7,8 @@ from packaging.version import InvalidVersion, Version
 
 from envcheck.compose._cells import code, row, table
 from envcheck.compose.overview import slug
-from envcheck.schema.blocks import Cell, Part, Section
+from envcheck.schema.blocks import Block, Cell, Fold, Paragraph, Part, Section
+from envcheck.schema.describe import backend_title, listed
 from envcheck.schema.facts import Absent, Unknown, is_known, text_of
 from envcheck.schema.report import PackageRequirement, Subject
 
@@ -15,33 +16,70 @@ from envcheck.schema.report import PackageRequirement, Subject
 def packages_section(subject: Subject) -> Section | None:
     """One table per group that the matrix has rows for; None without any row."""
     groups = dict.fromkeys((package.group, package.title) for package in subject.tables.packages)
-    parts = tuple(_part(name, title, subject) for name, title in groups)
-    return Section(id="packages", title="Package versions", blocks=parts) if parts else None
+    parts = [_part(name, title, subject) for name, title in groups]
+    if not parts:
+        return None
+    checked = min(package.checked for package in subject.tables.packages)
+    text = (
+        f"Required and recommended: table (checked {checked}), unless what is installed or the project pins a version. "
+        "Installed: the target's package metadata."
+    )
+    shown = [part for part, any_there in parts if any_there]
+    blocks: list[Block] = [Paragraph(text=text), *(shown or [parts[0][0]])]
+    folded = tuple(part for part, any_there in parts if not any_there and part not in blocks)
+    if folded:
+        title = f"Not installed: {listed([part.title for part in folded])}"
+        blocks.append(Fold(title=title, blocks=folded))
+    return Section(id="packages", title="Package versions", blocks=tuple(blocks))
 
 
-def _part(name: str, title: str, subject: Subject) -> Part:
+def _part(name: str, title: str, subject: Subject) -> tuple[Part, bool]:
+    """The group's table, and whether any of its packages is there or might be."""
     packages = [package for package in subject.tables.packages if package.group == name]
-    heads = ["Package", "Required", "Recommended", "Installed", "Status", "Note"]
-    checked = min(package.checked for package in packages)
-    basis = f"Required and recommended: table (checked {checked}). Installed: the target's package metadata."
+    notes = any(package.says for package in packages)
+    heads = ["Package", "Required", "Recommended", "Installed", "Status", *(["Note"] if notes else [])]
     title = title or name.replace("_", " ").capitalize()
-    rows = [_row(package, subject) for package in packages]
-    return Part(id=f"packages-{slug(name)}", title=title, blocks=(table(title, heads, rows, basis),))
+    rows = [_row(package, subject)[: len(heads)] for package in packages]
+    is_there = any(not isinstance(subject.snapshot.python.package(one.name), Absent) for one in packages)
+    return Part(id=f"packages-{slug(name)}", title=title, blocks=(table(title, heads, rows),)), is_there
 
 
 def _row(package: PackageRequirement, subject: Subject) -> tuple[Cell, ...]:
     installed = subject.snapshot.python.package(package.name)
-    reachable = _reachable(package, subject)
+    reachable, held = _reachable(package, subject), _held(package, subject)
     if isinstance(installed, Absent):
-        version, status = "not installed", Cell(text="to be installed if wanted", mark="caution")
+        version, status = "–", Cell(text="to be installed if wanted", mark="skipped")
     elif isinstance(installed, Unknown):
         version, status = "unknown", Cell(text=f"unknown ({installed.why})", mark="unknown")
     else:
-        version, status = installed.value, _status(installed.value, package, reachable=reachable)
-    recommended = _spoken(package.recommended) if reachable else _older(package, subject)
+        version = installed.value
+        status = _status(installed.value, package, improvable=reachable and held is None)
+    recommended = held or (_spoken(package.recommended) if reachable else _older(package, subject))
     shown = code(version) if version[:1].isdigit() else Cell(text=version)
     name = Cell(text=package.name, code=True, link=package.source)
     return row(name, _spoken(package.required), recommended, shown, status, package.says)
+
+
+def _held(package: PackageRequirement, subject: Subject) -> str | None:
+    """What holds an installed package below its newest version: a pin of the project, or a backend that is ready."""
+    for verdict in subject.judgement.verdicts:
+        if verdict.id == f"policy.pin.{package.name}" and verdict.status == "met":
+            return f"{_spoken(verdict.expected)} (pinned by the project)"
+        state = subject.judgement.backends.get(verdict.backend)
+        names = (package.name, _TITLES.get(package.name, package.name))
+        if (
+            state is not None
+            and state.status == "ready"
+            and verdict.status == "met"
+            and verdict.title.lower() in names
+            and any(sign in verdict.expected for sign in ("==", "<"))
+        ):
+            return f"{_spoken(verdict.expected)} (what {backend_title(verdict.backend)} here needs)"
+    return None
+
+
+_TITLES = {"torch": "pytorch"}
+"""Packages that a verdict's title calls by another name."""
 
 
 def _spoken(specifier: str) -> str:
@@ -59,13 +97,13 @@ def _older(package: PackageRequirement, subject: Subject) -> str:
     return f"the newest for Python {python} ({_spoken(package.recommended)} needs Python {_spoken(package.python)})"
 
 
-def _status(version: str, package: PackageRequirement, *, reachable: bool) -> Cell:
+def _status(version: str, package: PackageRequirement, *, improvable: bool) -> Cell:
     enough = _inside(version, package.required)
     if enough is None:
         return Cell(text="unknown (the version cannot be compared)", mark="unknown")
     if not enough:
         return Cell(text="older than its current neighbours accept", mark="caution")
-    if reachable and _inside(version, package.recommended) is False:
+    if improvable and _inside(version, package.recommended) is False:
         return Cell(text="met; newer is recommended", mark="good")
     return Cell(text="met", mark="good")
 

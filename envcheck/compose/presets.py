@@ -17,7 +17,8 @@ def presets_part(subject: Subject) -> Part | None:
     heads = ["Backend", "Preset", "Model", "#Context", "#At a time", "#Memory", "#Left free", "#Decode each, tokens/s"]
     rows = [_preset(item) for item in subject.presets]
     basis = (
-        "Calculated. balanced: up to four sequences; performance: as many as fit; memory_optimized: one short sequence."
+        "Calculated. balanced: up to four sequences; performance: as many as fit, up to what such a server is commonly "
+        "run with; memory_optimized: one short sequence."
     )
     text = (
         "No preset gets a score: settings alone say nothing about speed. Start each with its command, measure it as in "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from envcheck.schema.blocks import Block, Commands, Paragraph, Part
+from envcheck.schema.describe import backend_title
 from envcheck.schema.facts import value_of
 from envcheck.schema.report import Subject
 
@@ -27,9 +28,11 @@ def service_phase(subject: Subject, backends: list[str]) -> Part | None:
     if value_of(subject.snapshot.os.family) == "windows":
         return None
     blocks: list[Block] = []
-    served = next((name for name in backends if name in PORTS), None)
+    states = subject.judgement.backends
+    first = sorted(backends, key=lambda name: name not in states or states[name].status != "ready")
+    served = next((name for name in first if name in PORTS), None)
     if served:
-        blocks.append(_load(PORTS[served]))
+        blocks.append(_load(served))
     names = {package.name for package in subject.tables.packages}
     stores = tuple(line for name, line in (("chromadb", _CHROMA), ("qdrant-client", _QDRANT)) if name in names)
     if stores:
@@ -53,10 +56,11 @@ _SUMMARY = (
 _FIRST_ID = "import json, sys; print(json.load(sys.stdin)['data'][0]['id'])"
 
 
-def _load(port: int) -> Commands:
-    url = f"http://127.0.0.1:{port}/v1"
+def _load(backend: str) -> Commands:
+    url = f"http://127.0.0.1:{PORTS[backend]}/v1"
     return Commands(
-        says="The model the engine serves, then 32 requests, 8 at a time: how many got which status, and how long.",
+        says=f"With {backend_title(backend)} running: the model it serves, then 32 requests, 8 at a time: how many got "
+        "which status, and how long they took.",
         lines=(
             f'MODEL=$(curl -fsS {url}/models | python3 -c "{_FIRST_ID}")',
             "seq 32 | xargs -P 8 -I{} curl -sS -o /dev/null -w '%{http_code} %{time_total}\\n' "

@@ -17,6 +17,8 @@ class Workload(Record):
     kind: str
     text: str
     max_tokens: int
+    prompt_tokens: int
+    """About how many tokens the prompt has, its document included: a quarter of its characters (assumed)."""
     tells: str
     cannot_tell: str = ""
 
@@ -32,6 +34,7 @@ def workloads() -> tuple[Workload, ...]:
             kind=row["kind"],
             text=_shown(row.get("prompt") or row["completion"], row.get("document", "")),
             max_tokens=row["max_tokens"],
+            prompt_tokens=_length(row) // 4,
             tells=row.get("tells", ""),
             cannot_tell=row.get("cannot_tell", ""),
         )
@@ -53,6 +56,12 @@ def prompt_settings() -> PromptSettings:
     with (folder("requirements_matrix") / "prompts.toml").open("rb") as file:
         found = tomllib.load(file)["settings"]
     return PromptSettings(seed=str(found["seed"]), temperature=f"{found['temperature']:g}")
+
+
+def _length(row: dict[str, Any]) -> int:
+    document = row.get("document", "")
+    text = (folder("requirements_matrix") / document).read_text(encoding="utf-8") if document else ""
+    return len(row.get("prompt") or row["completion"]) + len(text)
 
 
 def _shown(text: str, document: str) -> str:

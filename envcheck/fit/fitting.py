@@ -290,7 +290,10 @@ def _assumed(row: FitRow, placing: Chosen, model: ModelFacts) -> tuple[str, ...]
     if row.backend in GGUF_BACKENDS:
         said += ["flash attention on", "KV cache in f16", "ubatch of 512", "llama.cpp of mid 2026 or later"]
     elif row.backend == "vllm":
-        said += ["KV cache in the model's type" if row.quant != "fp32" else "KV cache in f32", "CUDA graphs on"]
+        said += [
+            "KV cache in the model's type" if row.quant != "fp32" else "KV cache in f32",
+            *(["CUDA graphs on"] if placing.devices else []),
+        ]
     else:
         said += ["flash attention 2 or SDPA", "cache grown to the full context"]
     if model.vision and row.backend in GGUF_BACKENDS:
