@@ -102,7 +102,8 @@ def _one_backend(name: str, fit: FitRow | None, subject: Subject) -> Commands:
     says = f"{backend_title(name)}: {fit.model} in {fit.quant}{size}, {fit.context} tokens of context."
     lines = [line for line in (fetch_line(fit),) if line]
     if name in _STARTED_BY_HAND and fit.command:
-        # Its program is in the environment it was installed into. Which release of llama.cpp moves the default port is not settled (github.com/ggml-org/llama.cpp/pull/26508).
+        # Its program is in the environment it was installed into. Which release of llama.cpp moves its default port is
+        # not settled: https://github.com/ggml-org/llama.cpp/pull/26508.
         lines.append(_placed(fit.command, name, subject) + (f" --port {PORTS[name]}" if name == "llama.cpp" else ""))
     lines.append(probe(name, output, subject))
     if name == "llama.cpp":

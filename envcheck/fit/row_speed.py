@@ -12,7 +12,7 @@ from envcheck.fit.speed import calibrate, predict
 from envcheck.fit.speed_formats import format_named
 from envcheck.fit.speed_shape import shape_from_facts
 from envcheck.schema.facts import Unknown
-from envcheck.schema.fit import Calibration, FitRow, Room, SpeedBands
+from envcheck.schema.fit import Band, Calibration, FitRow, Room, SpeedBands
 from envcheck.schema.hardware import HardwareRow
 from envcheck.schema.model import ModelFacts
 from envcheck.schema.speed import Processor, Split, Workload
@@ -42,12 +42,25 @@ def with_speed(row: FitRow, facts: ModelFacts, room: Room, calibrations: Sequenc
         found = calibrate(found, own.factor, len(own.residuals))
         said = (*said, _learned(own))
         row = msgspec.structs.replace(row, calibration=own)
-    bands = SpeedBands(decode_tps=found.decode_tps, prefill_tps=found.prefill_tps, ttft_ms=found.ttft_ms)
+    bands = _token_by_token(
+        SpeedBands(decode_tps=found.decode_tps, prefill_tps=found.prefill_tps, ttft_ms=found.ttft_ms)
+    )
     if (processor := question.processor) is not None and processor.measured:
         said = (*said, f"host memory reads and writes {processor.bandwidth_gbs:.0f} GB/s, measured here")
         if processor.basis == UNLISTED:
             bands, said = SpeedBands(decode_tps=found.decode_tps), (*said, UNLISTED)
     return msgspec.structs.replace(row, speed=bands, assumptions=said)
+
+
+def _token_by_token(bands: SpeedBands) -> SpeedBands:
+    """No prompt is read slower than its tokens could be decoded one after the other: that is one way to read it."""
+    decode, prefill, ttft = bands.decode_tps, bands.prefill_tps, bands.ttft_ms
+    if decode is None or prefill is None or ttft is None or prefill.value >= decode.value:
+        return bands
+    factor = decode.value / prefill.value
+    faster = Band(value=decode.value, low=max(prefill.low, decode.low), high=max(prefill.high, decode.high))
+    first = Band(value=ttft.value / factor, low=ttft.low / factor, high=ttft.high / factor)
+    return SpeedBands(decode_tps=decode, prefill_tps=faster, ttft_ms=first)
 
 
 def _calibration(row: FitRow, calibrations: Sequence[Calibration]) -> Calibration | None:
