@@ -16,16 +16,21 @@ MIB = 1024 * 1024
 Document = dict[str, Any]
 
 
-def requests(document: Document) -> dict[str, list[Document]]:
+def requests(document: Document, cases: list[Document]) -> dict[str, list[Document]]:
     """What `envcheck estimate` is asked: one memory and two speed predictions per point, from facts known before."""
     memory, speed = [], []
-    for case in document["cases"]:
-        if case["kind"] != "model" or case.get("eight_bit"):
+    for case in cases:
+        if not _predictable(case):
             continue
         for context in case["contexts"]:
             memory.append(_memory_request(document, case, context))
             speed += [_speed_request(document, case, context, metric) for metric in ("decode_tps", "prefill_tps")]
     return {"memory": memory, "speed": speed}
+
+
+def _predictable(case: Document) -> bool:
+    """The catalog's models as published; narrowed layers and tiny stand-ins are nobody's format."""
+    return bool(case["kind"] == "model" and not case.get("bits") and not case["tiny"])
 
 
 def _memory_request(document: Document, case: Document, context: int) -> Document:
@@ -59,36 +64,50 @@ def _speed_request(document: Document, case: Document, context: int, metric: str
     }  # fmt: skip
 
 
-def predict(document: Document) -> None:
-    """Fill in `predicted`, or say why there is none: `envcheck` needs packages that a bare machine may lack."""
+def predictions(document: Document, cases: list[Document], limit_s: float) -> Document:
+    """Answers of `envcheck estimate` by id; `document["prediction"]` says so, or why there are none.
+
+    envcheck needs packages that a bare machine may lack: then they are added elsewhere, from the same facts.
+    """
     if document["rehearsal"]:
         document["prediction"] = "none, the models are not the catalog's"
-        return
-    answers: dict[str, Any] = {}
+        return {}
+    answers: Document = {}
     try:
-        for kind, rows in requests(document).items():
-            answers |= {row["id"]: row for row in _estimate(kind, rows)}
+        for kind, rows in requests(document, cases).items():
+            answers |= {row["id"]: row for row in _estimate(kind, rows, limit_s / 2)}
     except (OSError, ValueError, subprocess.SubprocessError) as error:
         document["prediction"] = f"not made here ({error}): run this script with --complete on this file elsewhere"
-        return
+        return {}
     document["prediction"] = "by envcheck estimate, from facts known before the run"
-    for case in document["cases"]:
-        if case["kind"] == "model" and not case.get("eight_bit"):
-            case["predicted"] = {str(context): _prediction(answers, case, context) for context in case["contexts"]}
+    return answers
 
 
-def _estimate(kind: str, rows: list[Document]) -> list[Document]:
+def beside(case: Document, answers: Document) -> Document:
+    """The case with what was predicted of it."""
+    if not answers or not _predictable(case):
+        return case
+    return {**case, "predicted": {str(context): _prediction(answers, case, context) for context in case["contexts"]}}
+
+
+def _estimate(kind: str, rows: list[Document], limit_s: float) -> list[Document]:
     with tempfile.TemporaryDirectory() as folder:
         batch = Path(folder) / "batch.jsonl"
         batch.write_text("".join(json.dumps(row) + "\n" for row in rows))
         ended = subprocess.run(
             [sys.executable, "-m", "envcheck", "estimate", kind, "--batch", str(batch)],
-            capture_output=True, text=True, timeout=60, check=False,
-            env={**os.environ, "PYTHONPATH": str(models.ROOT)},
+            capture_output=True, text=True, timeout=limit_s, check=False,
+            env=with_root(),
         )  # fmt: skip
     if ended.returncode not in (0, 3):
         raise ValueError((ended.stderr.strip().splitlines() or ["no answer"])[-1][:200])
     return [json.loads(line) for line in ended.stdout.splitlines() if line.strip()]
+
+
+def with_root() -> dict[str, str]:
+    """The environment for a child that imports envcheck from here; what else was on the path stays."""
+    path = os.pathsep.join(filter(None, (str(models.ROOT), os.environ.get("PYTHONPATH", ""))))
+    return {**os.environ, "PYTHONPATH": path}
 
 
 def _prediction(answers: dict[str, Any], case: Document, context: int) -> Document:
@@ -125,11 +144,12 @@ def markdown(document: Document) -> str:
         "",
         "## Models: measured against predicted",
         "",
-        f"Memory is torch's peak allocation. Predictions: {document['prediction']}.",
+        "Peak is torch's largest allocation while the prompt ran; process is what NVML attributes to the whole process "
+        f"(driver context and cached blocks too). Predictions: {document['prediction']}.",
         "",
-        "| model | prompt | peak MiB | predicted MiB | error | KV MiB | calculated | TTFT ms | prefill tok/s | "
-        "predicted | decode tok/s | predicted | of copy bandwidth |",
-        "| --- |" + " ---: |" * 12,
+        "| model | prompt | peak MiB | predicted MiB | error | process MiB | KV MiB | calculated | TTFT ms | "
+        "prefill tok/s | predicted | decode tok/s | predicted | of copy bandwidth |",
+        "| --- |" + " ---: |" * 13,
         *points,
         "",
         "## Same answer on both devices",
@@ -169,18 +189,19 @@ def _compute_row(line: Document) -> str:
 
 
 def _model_rows(case: Document, copy_gbs: float | None) -> list[str]:
-    label = case["name"] + (" int8 weights" if case.get("eight_bit") else "")
+    label = case["name"] + (f" int{case['bits']} weights" if case.get("bits") else "")
     rows = []
     for point in case.get("points", []):
         predicted = case.get("predicted", {}).get(str(point["prompt_tokens"]), {})
         peak = point.get("memory_mib", {}).get("torch_max_allocated")
         memory = predicted.get("torch_max_allocated")
         if point.get("error"):
-            rows.append(f"| {label} | {point['prompt_tokens']} | {point['error']} |" + " – |" * 10)
+            rows.append(f"| {label} | {point['prompt_tokens']} | {point['error']} |" + " – |" * 11)
             continue
         off = f"{(memory['value'] - peak) / peak:+.1%}" if memory and peak else "–"
         cells = [
             label, str(point["prompt_tokens"]), _number(peak, ".0f"), _interval(memory, ".0f"), off,
+            _number(point.get("memory_mib", {}).get("nvml_process"), ".0f"),
             _number(point["kv_mib"], ".1f"), _number(point["kv_calculated_mib"], ".1f"),
             _number(point["ttft_ms"], ".1f"), _number(point["prefill_tps"], ".0f"),
             _interval(predicted.get("prefill_tps"), ".0f"), _number(point["decode_tps"], ".1f"),

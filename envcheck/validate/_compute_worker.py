@@ -24,6 +24,8 @@ from typing import Any
 U32, U_TF32, U_BF16, U_FP16 = 2.0**-24, 2.0**-11, 2.0**-8, 2.0**-11
 FP8_BOUND = 0.02
 SIDE = 512
+NO_KERNEL = ("no available kernel", "no viable backend")
+"""How torch says that the one attention kernel that was allowed is not for this device (GPU and processor)."""
 GIB = 1024**3
 Line = dict[str, Any]
 
@@ -32,7 +34,7 @@ def relative_error(seen: Any, reference: Any) -> float:
     """|seen - reference| / |reference| in float64; infinite where anything is not a number."""
     import torch
 
-    difference = seen.detach().to("cpu", torch.float64) - reference
+    difference = seen.detach().to("cpu").to(torch.float64) - reference  # widened here: not every device has float64
     value = float(difference.norm() / reference.norm())
     return value if math.isfinite(value) else float("inf")
 
@@ -89,6 +91,25 @@ def free_bytes(torch: Any, device: str) -> int:
     return 2 * GIB
 
 
+def skipped(id: str, device: str, why: str) -> Line:
+    """A line for what this torch or this device does not offer, found out before it was asked for."""
+    return {"id": id, "status": "skipped", "device": device, "says": why}
+
+
+def lacks(torch: Any, device: str, dtype: Any) -> str:
+    """Why a number format cannot be put on a device at all, or ""."""
+    try:
+        torch.zeros(1, device=device).to(dtype)
+    except (RuntimeError, TypeError) as refusal:
+        return first_line(refusal)
+    return ""
+
+
+def first_line(error: BaseException) -> str:
+    """What an exception says, in one line."""
+    return (str(error).strip().splitlines() or [""])[0][:300]
+
+
 def matmuls(torch: Any, device: str) -> Iterator[Line]:
     """fp32, tf32, bf16 and fp16 products: error against float64, and speed at a size that fills the device."""
     on_gpu = not device.startswith("cpu")
@@ -99,6 +120,9 @@ def matmuls(torch: Any, device: str) -> Iterator[Line]:
     if device.startswith("cuda") and torch.version.cuda and torch.cuda.get_device_capability(device) >= (8, 0):
         formats.append(("tf32", torch.float32, 2 * U_TF32 + acc))
     for name, dtype, bound in formats:
+        if why := lacks(torch, device, dtype):
+            yield skipped(f"matmul.{name}", device, why)
+            continue
         torch.backends.cuda.matmul.allow_tf32 = name == "tf32"
         left, right, reference = operands(torch, dtype, device)
         error = relative_error(left @ right, reference)
@@ -115,6 +139,9 @@ def matmuls(torch: Any, device: str) -> Iterator[Line]:
 def fp8_matmul(torch: Any, device: str) -> Iterator[Line]:
     """An e4m3 product through `torch._scaled_mm`, on cards that have fp8 units (compute capability 8.9 and later)."""
     if not device.startswith("cuda") or not torch.version.cuda or torch.cuda.get_device_capability(device) < (8, 9):
+        return
+    if not hasattr(torch, "float8_e4m3fn") or not hasattr(torch, "_scaled_mm"):
+        yield skipped("matmul.fp8", device, f"torch {torch.__version__} has no fp8 product")
         return
     left, right, _ = operands(torch, torch.float32, "cpu")
     left8, right8 = left.to(torch.float8_e4m3fn), right.to(torch.float8_e4m3fn)
@@ -134,7 +161,13 @@ def fp8_matmul(torch: Any, device: str) -> Iterator[Line]:
 
 
 def attentions(torch: Any, device: str) -> Iterator[Line]:
-    """Causal grouped-query attention with each kernel torch has, against a softmax in float64."""
+    """Causal attention with each kernel torch has, against a softmax in float64.
+
+    A kernel that is not for this device is skipped: torch then says that none is available. Other errors are faults.
+    """
+    if not hasattr(torch.nn, "attention") or not hasattr(torch.nn.attention, "sdpa_kernel"):
+        yield skipped("attention", device, f"torch {torch.__version__} cannot choose an attention kernel")
+        return
     generator = torch.Generator().manual_seed(2)
     dtype = torch.float32 if device.startswith("cpu") else torch.bfloat16
     query, key, value = (torch.randn(1, 8, 256, 64, generator=generator).to(dtype) for _ in range(3))
@@ -148,8 +181,9 @@ def attentions(torch: Any, device: str) -> Iterator[Line]:
             with torch.nn.attention.sdpa_kernel(kernel):
                 seen = torch.nn.functional.scaled_dot_product_attention(*placed, is_causal=True)
         except RuntimeError as refusal:
-            words = str(refusal).strip().splitlines()[0][:200]
-            yield {"id": f"attention.{name}", "status": "skipped", "device": device, "says": words}
+            absent = any(words in str(refusal).lower() for words in NO_KERNEL)
+            found = skipped(f"attention.{name}", device, first_line(refusal))
+            yield found if absent else {**found, "status": "failed"}
             continue
         yield judged(f"attention.{name}", device, relative_error(seen, reference), bound)
 
@@ -157,7 +191,13 @@ def attentions(torch: Any, device: str) -> Iterator[Line]:
 def kernels(torch: Any) -> list[tuple[str, Any]]:
     """torch's attention kernels by name."""
     backend = torch.nn.attention.SDPBackend
-    return [("math", backend.MATH), ("flash", backend.FLASH_ATTENTION), ("efficient", backend.EFFICIENT_ATTENTION)]
+    named = (
+        ("math", "MATH"),
+        ("flash", "FLASH_ATTENTION"),
+        ("efficient", "EFFICIENT_ATTENTION"),
+        ("cudnn", "CUDNN_ATTENTION"),
+    )
+    return [(name, getattr(backend, member)) for name, member in named if hasattr(backend, member)]
 
 
 def bandwidths(torch: Any, device: str) -> Iterator[Line]:
@@ -273,11 +313,11 @@ def measure(torch: Any, device: str, tell: Callable[[Line], None]) -> None:
             for line in measurement(torch, device):
                 tell(line)
         except Exception as error:  # noqa: BLE001  a broken kernel may raise anything
-            words = (str(error).strip().splitlines() or [""])[0][:300]
             name = measurement.__name__.replace("_", ".")
-            # A torch that lacks the product altogether says nothing about the card.
-            status = "skipped" if type(error) in (AttributeError, NotImplementedError, TypeError) else "failed"
-            tell({"id": name, "status": status, "device": device, "says": f"{type(error).__name__}: {words}"})
+            words = f"{type(error).__name__}: {first_line(error)}"
+            # torch's dispatcher says so where an operation was never written for a device; NVIDIA's and AMD's have all.
+            absent = isinstance(error, NotImplementedError) and not device.startswith("cuda")
+            tell({"id": name, "status": "skipped" if absent else "failed", "device": device, "says": words})
         if device.startswith("cuda"):
             torch.cuda.empty_cache()
 

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
 import json
+import os
+import signal
 import subprocess
 import sys
+import threading
+import time
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -64,7 +69,8 @@ def test_every_model_has_a_configuration(name: str) -> None:
 
 def test_predictions_stand_beside_what_was_measured() -> None:
     document = finished()
-    report.predict(document)
+    answers = report.predictions(document, document["cases"], 120.0)
+    document["cases"] = [report.beside(case, answers) for case in document["cases"]]
     assert document["prediction"].startswith("by envcheck estimate"), document["prediction"]
     predicted = next(case for case in document["cases"] if case["kind"] == "model")["predicted"]["512"]
     assert 15_000 < predicted["torch_max_allocated"]["value"] < 17_000
@@ -79,7 +85,7 @@ def test_a_table_has_as_many_cells_as_its_head() -> None:
     document["cases"][-1]["points"] = [{"prompt_tokens": 512, "error": "out of memory", "memory_mib": {}}]
     text = report.markdown(document)
     rows = [line for line in text.splitlines() if line.startswith("| ") and ("8B" in line or "12B" in line)]
-    assert {line.count("|") for line in rows} == {14}
+    assert {line.count("|") for line in rows} == {15}
     assert "out of memory" in text
 
 
@@ -102,6 +108,50 @@ def test_a_case_that_crashes_or_hangs_is_a_result(tmp_path: Path, monkeypatch: p
         result = acceptance.run_case({"kind": "model", "name": "x"}, 1.0)
         assert result["status"] == "failed"
         assert words in result["why"]
+
+
+HALF_DONE = """
+import json, pathlib, sys, time
+path = pathlib.Path(sys.argv[2])
+path.with_suffix(".part").write_text(json.dumps({"status": "failed", "why": "", "points": [{"prompt_tokens": 512}]}))
+path.with_suffix(".part").replace(path)
+pathlib.Path(__file__).with_name("begun").touch()
+time.sleep(120)
+"""
+
+
+def test_a_signal_keeps_what_was_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "acceptance_case.py").write_text(HALF_DONE)
+    monkeypatch.setattr(acceptance, "__file__", str(tmp_path / "gpu_acceptance.py"))
+    device = {"kind": "cpu", "name": "cpu"}
+    monkeypatch.setattr(acceptance, "facts", lambda: {"device": device, "torch": "2", "transformers": "5"})
+    monkeypatch.setattr(acceptance, "snapshot", dict)
+
+    def interrupt() -> None:
+        deadline = time.monotonic() + 60
+        while not (tmp_path / "begun").exists() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    arguments = argparse.Namespace(rehearse=True, models=["Llama-3.1-8B"], out=tmp_path / "out", budget=300.0)
+    before = signal.signal(signal.SIGTERM, acceptance.stop)
+    thread = threading.Thread(target=interrupt)
+    try:
+        thread.start()
+        document = acceptance.perform(arguments)
+    finally:
+        thread.join()
+        signal.signal(signal.SIGTERM, before)
+    assert [case["points"] for case in document["cases"]] == [[{"prompt_tokens": 512}]]
+    assert document["cases"][0]["why"] == "stopped by SIGTERM"
+    assert document["status"] == "failed"
+    assert document["why"].endswith("4 not begun")
+    assert list((tmp_path / "out").glob("rehearsal-*.json"))  # written before the first case already
+
+
+def test_what_was_on_the_path_stays_on_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", "/somewhere")
+    assert report.with_root()["PYTHONPATH"].split(os.pathsep) == [str(models.ROOT), "/somewhere"]
 
 
 @pytest.mark.heavy
@@ -127,3 +177,95 @@ def test_the_whole_path_on_the_processor(tmp_path: Path) -> None:
     assert measured
     for point in measured:
         assert point["kv_mib"] == pytest.approx(point["kv_calculated_mib"])
+
+
+HAS_TORCH = find_spec("torch") is not None and find_spec("transformers") is not None
+needs_torch = pytest.mark.skipif(not HAS_TORCH, reason="torch and transformers are not installed")
+
+
+@pytest.mark.heavy
+@needs_torch
+@pytest.mark.parametrize(("capability", "fp8"), [((9, 0), True), ((8, 0), False)])
+def test_every_measurement_of_a_gpu_runs_where_there_is_none(
+    capability: tuple[int, int], fp8: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    from envcheck.validate import _compute_worker as worker
+    from tests.benchmarks.fake_cuda import NAME, fake_cuda
+
+    monkeypatch.setattr(worker, "seconds", lambda torch, device, work: (work(), 0.001)[1])
+    real_randn = torch.randn
+    monkeypatch.setattr(torch, "randn", lambda *size, **rest: real_randn(*(min(n, 512) for n in size), **rest))
+    lines: list[dict[str, Any]] = []
+    with fake_cuda(torch, capability):
+        worker.measure(torch, "cuda:0", lines.append)
+    found = {line["id"]: line for line in lines if "id" in line}
+    assert lines[0]["name"] == NAME
+    expected = {"matmul.fp32", "matmul.bf16", "matmul.fp16", "matmul.tf32", "attention.math", "memory.copy"}
+    expected |= {"link.host_to_device", "link.device_to_host", "memory.pattern"} | ({"matmul.fp8"} if fp8 else set())
+    assert expected <= set(found)
+    assert ("matmul.fp8" in found) == fp8
+    assert [line for line in found.values() if line["status"] == "failed"] == []
+
+
+@pytest.mark.heavy
+@needs_torch
+@pytest.mark.parametrize(
+    ("kind", "name", "bits"),
+    [
+        ("parity", "Llama-3.1-8B", None),
+        ("model", "Gemma-3-12B", None),
+        ("model", "Qwen3-30B-A3B", None),
+        ("model", "Llama-3.1-8B", 8),
+        ("model", "Llama-3.1-8B", 4),
+    ],
+)
+def test_a_case_of_a_gpu_runs_where_there_is_none(kind: str, name: str, bits: int | None, tmp_path: Path) -> None:
+    import torch
+
+    from benchmarks import acceptance_case as runner
+    from tests.benchmarks.fake_cuda import fake_cuda
+
+    case = {"kind": kind, "name": name, "device": "cuda:0", "tiny": True, "contexts": [32, 96], "new_tokens": 4}
+    store = runner.Store(tmp_path / "result.json")
+    with fake_cuda(torch):
+        run = runner.run_parity if kind == "parity" else runner.run_model
+        run(torch, {**case, "bits": bits}, store)
+    result = json.loads((tmp_path / "result.json").read_text())
+    assert result["status"] == "passed", result["why"]
+    if kind == "model":
+        assert [point["prompt_tokens"] for point in result["points"]] == [32, 96]
+        for point in result["points"]:
+            assert point["memory_mib"]["torch_max_allocated"] == 2048
+            assert point["kv_mib"] == pytest.approx(point["kv_calculated_mib"])
+        assert result["dtype"] == "bfloat16"
+    if bits:
+        assert result["narrow_layers"] > 0
+        assert result["narrow_error"] < 0.02
+
+
+@pytest.mark.heavy
+@needs_torch
+def test_memory_that_does_not_suffice_ends_the_case_and_keeps_its_points(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    from benchmarks import acceptance_case as runner
+    from benchmarks import acceptance_engine as engine
+
+    real = engine.generate
+
+    def short(torch: Any, model: Any, device: str, prompt: int, new_tokens: int) -> dict[str, Any]:
+        if prompt > 64:
+            raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+        return real(torch, model, device, prompt, new_tokens)
+
+    monkeypatch.setattr(engine, "generate", short)
+    store = runner.Store(tmp_path / "result.json")
+    case = {"name": "Llama-3.1-8B", "device": "cpu", "tiny": True, "contexts": [32, 96, 128], "new_tokens": 4}
+    runner.run_model(torch, case, store)
+    assert store.result["status"] == "passed"
+    assert store.result["why"] == "1 of 3 contexts measured"
+    assert store.result["points"][1]["error"] == "out of memory"

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from envcheck.host import Host
 from envcheck.schema.run import ComputeRun
-from envcheck.validate import compute
+from envcheck.validate import _compute_worker, compute
 
 H100 = {"device": "cuda:0", "name": "NVIDIA H100 80GB HBM3", "memory_mib": 81559}
 
@@ -85,3 +86,44 @@ def test_a_worker_that_does_not_finish(name: str, tmp_path: Path, monkeypatch: p
     )
     assert run.status == status
     assert words in run.says
+
+
+@pytest.mark.parametrize(
+    ("device", "error", "status"),
+    [
+        ("cuda:0", TypeError("unsupported operand"), "failed"),
+        ("cuda:0", AttributeError("no attribute"), "failed"),
+        ("cuda:0", NotImplementedError("Could not run 'aten::x' with arguments from the 'CUDA' backend"), "failed"),
+        (
+            "mps",
+            NotImplementedError("The operator 'aten::x' is not currently implemented for the MPS device"),
+            "skipped",
+        ),
+        ("cpu", RuntimeError("CUDA error: an illegal memory access"), "failed"),
+    ],
+)
+def test_an_exception_is_a_fault_unless_torch_says_that_it_was_never_written(
+    device: str, error: Exception, status: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(torch: object, device: str) -> list[dict[str, object]]:
+        raise error
+
+    def healthy(torch: object, device: str) -> list[dict[str, object]]:
+        return [{"id": "next", "status": "passed", "device": device}]
+
+    properties = SimpleNamespace(name="x", total_memory=0)
+    cuda = SimpleNamespace(get_device_properties=lambda device: properties, empty_cache=lambda: None)
+    monkeypatch.setattr(_compute_worker, "MEASUREMENTS", (broken, healthy))
+    lines: list[dict[str, object]] = []
+    _compute_worker.measure(SimpleNamespace(cuda=cuda), device, lines.append)
+    found = [line for line in lines if "id" in line]
+    assert [line["status"] for line in found] == [status, "passed"]
+    assert type(error).__name__ in str(found[0]["says"])
+
+
+def test_what_this_torch_lacks_is_known_before_it_is_asked_for() -> None:
+    cuda = SimpleNamespace(get_device_capability=lambda device: (9, 0))
+    old = SimpleNamespace(version=SimpleNamespace(cuda="12.1"), cuda=cuda, __version__="2.0.0", nn=SimpleNamespace())
+    lines = [*_compute_worker.fp8_matmul(old, "cuda:0"), *_compute_worker.attentions(old, "cuda:0")]
+    assert [(line["id"], line["status"]) for line in lines] == [("matmul.fp8", "skipped"), ("attention", "skipped")]
+    assert "torch 2.0.0" in lines[0]["says"]
