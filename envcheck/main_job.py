@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from envcheck import __version__, api
+from envcheck.compose.checked import hopeless_backends
 from envcheck.compose.report import compose
 from envcheck.judge.selected import tables_for
 from envcheck.main_options import (
@@ -52,10 +53,13 @@ def subject_of(
     intent = Intent()
     judgement = api.judge(snapshot, intent, backends, policy)
     fits = api.fits(snapshot, intent, backends, models or sizes_for(snapshot))
+    states = judgement.backends
+    hopeless = hopeless_backends(judgement)
+    fits = tuple(row for row in fits if row.backend not in hopeless) or fits
     chosen = compared(judgement, fits)
     options = with_four_bits(chosen, snapshot, judgement)
     plans = planned(snapshot, judgement, policy)
-    is_ready = any(state.status == "ready" for state in judgement.backends.values())
+    is_ready = any(state.status == "ready" for state in states.values())
     best = None if is_ready else next((plan for plan in plans if plan.target and not plan.blocked), None)
     return Subject(
         snapshot=snapshot,

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from envcheck.schema.blocks import Cell, Column, Mark, Table
-from envcheck.schema.describe import gib
+from envcheck.schema.describe import gib, listed
 from envcheck.schema.fit import FitRow
 from envcheck.schema.report import Report
 from envcheck.schema.verdict import Status
@@ -76,6 +76,14 @@ def number(value: float | None, digits: int = 1, unit: str = "") -> Cell:
 def spaced(value: float, digits: int = 0) -> str:
     """A figure with its thousands apart: "12 345.6"."""
     return f"{value:,.{digits}f}".replace(",", " ")
+
+
+def said_once(said: Iterable[tuple[str, str]]) -> list[str]:
+    """(backend's title, sentence) as sentences; those that differ in the title alone become one for all of them."""
+    groups: dict[str, list[str]] = {}
+    for title, text in said:
+        groups.setdefault(text.replace(title, "{}") if title else text, []).append(title)
+    return [text.replace("{}", listed(list(dict.fromkeys(titles)))) for text, titles in groups.items()]
 
 
 def memory_cell(fit: FitRow) -> Cell:

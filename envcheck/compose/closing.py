@@ -6,7 +6,7 @@ from hashlib import sha256
 
 import msgspec
 
-from envcheck.compose._cells import code, row, table
+from envcheck.compose._cells import code, row, said_once, table
 from envcheck.compose.checked import actions
 from envcheck.compose.installs import backend_of, by_envcheck, is_planned, plans, what
 from envcheck.compose.overview import slug
@@ -20,11 +20,13 @@ from envcheck.schema.run import Run
 def next_steps_section(subject: Subject, answer: Outcome) -> Section:
     """In order: what unblocks, what to install, what to prove, what to measure, what to find out."""
     backend_of_verdict = {verdict.id: verdict.backend for verdict in subject.judgement.verdicts}
-    steps = [
-        Cell(text=f"{action.says}{_for([backend_of_verdict[verdict] for verdict in action.serves], action.says)}")
-        for action in actions(subject.judgement)
-        if not is_planned(action, subject)
-    ][:6]
+    found = []
+    for action in actions(subject.judgement):
+        if not is_planned(action, subject):
+            backends = list(dict.fromkeys(backend_of_verdict[verdict] for verdict in action.serves))
+            title = backend_title(backends[0]) if len(backends) == 1 else ""
+            found.append((title, f"{action.says}{_for(backends, action.says)}"))
+    steps = [Cell(text=text) for text in said_once(found)][:6]
     if any(state.status == "ready" for state in subject.judgement.backends.values()):
         steps = [msgspec.structs.replace(step, text=f"If wanted: {step.text}") for step in steps]
     steps = [*_installs(subject), *steps]

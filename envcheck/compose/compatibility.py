@@ -41,7 +41,8 @@ def compatibility_section(subject: Subject) -> Section | None:
 
 
 def _of(verdicts: Sequence[Verdict], backend: str) -> list[Verdict]:
-    return [verdict for verdict in verdicts if verdict.backend == backend]
+    """The verdicts of a backend; the project's own demands have a section of theirs (`critical`)."""
+    return [v for v in verdicts if v.backend == backend and not v.id.startswith("policy.")]
 
 
 def _part(name: str, state: BackendState | None, verdicts: list[Verdict], helps: Callable[[Verdict], bool]) -> Part:
@@ -111,6 +112,8 @@ def _note(verdict: Verdict, helps: Callable[[Verdict], bool], state: BackendStat
     """The way out, or what an open verdict says beyond its columns and the backend's own line."""
     if verdict.status not in _NEEDS_A_LOOK or verdict.id.endswith(f".{RELEASE}"):
         return ""
+    if verdict.id.startswith(f"{verdict.backend}.policy."):
+        return "see Critical settings"
     remedy = verdict.remedy if helps(verdict) else None
     root = " (needs administrator rights)" if remedy and remedy.needs_root else ""
     said = "" if verdict.fixed_by_install or _reason(verdict) else _beyond_columns(verdict)

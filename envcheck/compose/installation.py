@@ -25,16 +25,25 @@ from envcheck.schema.plan import Plan, Step
 from envcheck.schema.report import Action, Subject
 from envcheck.schema.verdict import BackendState
 
-_TORCH = (
-    "import torch; print(torch.__version__, torch.version.cuda or torch.version.hip, torch.cuda.get_arch_list(), "
-    "torch.cuda.is_available())"
-)
-_TORCH_SUM = (
-    "import torch; gpu, mps = torch.cuda.is_available(), torch.backends.mps.is_available(); "
-    "d = 'cuda' if gpu else 'mps' if mps else 'cpu'; "
-    "print(d, torch.ones(64, 64, device=d).matmul(torch.ones(64, 64, device=d)).sum().item())"
-)
-"""The product of two matrices of ones sums to 64³ = 262144."""
+_DEVICES = {"nvidia": "cuda", "amd": "cuda", "intel": "xpu", "apple": "mps"}
+"""GPU vendor to the name of its devices in PyTorch."""
+_SEEN = {
+    "cuda": "torch.version.cuda or torch.version.hip, torch.cuda.get_arch_list(), torch.cuda.get_device_name()",
+    "xpu": "torch.xpu.get_device_name()",
+    "mps": "torch.backends.mps.is_available()",
+}
+
+
+def _torch_device(subject: Subject) -> str:
+    vendors = [gpu.vendor for gpu in value_of(subject.snapshot.gpus) or ()]
+    return _DEVICES.get(vendors[0], "cpu") if vendors else "cpu"
+
+
+def _torch_lines(device: str) -> list[str]:
+    """What PyTorch says of itself and its device, then a product of matrices of ones on it: 64³ = 262144."""
+    seen = f", {_SEEN[device]}" if device in _SEEN else ""
+    ones = f"torch.ones(64, 64, device='{device}')"
+    return [f"import torch; print(torch.__version__{seen})", f"import torch; print({ones}.matmul({ones}).sum().item())"]
 
 
 def installation_section(subject: Subject) -> Section | None:
@@ -145,19 +154,18 @@ _IN_PYTHON = ("transformers", "vllm", "sglang")
 def _in_python(name: str, subject: Subject) -> list[Block]:
     """The package imports; where it is the first one that brings PyTorch, that computes on the right device."""
     python = interpreter(name, subject)
-    codes = [f"import {name}; print({name}.__version__)", _TORCH, _TORCH_SUM]
+    device = _torch_device(subject)
+    codes = [f"import {name}; print({name}.__version__)", *_torch_lines(device)]
     states = subject.judgement.backends
     before = [other for other in _IN_PYTHON[: _IN_PYTHON.index(name)] if _may_run(other, states)]
     if any(interpreter(other, subject) == python for other in before):
         codes = codes[:1]
-    says = f"{backend_title(name)} imports" + (
-        "; PyTorch states its version, its CUDA or ROCm, its architectures and whether it sees a GPU, and the product "
-        "of two matrices of ones sums to 262144."
-        if len(codes) > 1
-        else "."
-    )
+    says = f"{backend_title(name)} imports"
+    if len(codes) > 1:
+        where = {"cpu": "on the processor", "mps": "on the GPU through Metal"}.get(device, "on the GPU")
+        says += f"; PyTorch states its version; its product of two matrices of ones {where} sums to 262144"
     lines = tuple(f'{python} -c "{code}"' for code in codes)
-    return [Commands(says=says, lines=lines, language=shell_of(subject))]
+    return [Commands(says=f"{says}.", lines=lines, language=shell_of(subject))]
 
 
 def _may_run(name: str, states: dict[str, BackendState]) -> bool:

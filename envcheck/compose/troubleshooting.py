@@ -7,7 +7,7 @@ from functools import lru_cache
 
 import msgspec
 
-from envcheck.compose._cells import row, table
+from envcheck.compose._cells import row, said_once, table
 from envcheck.compose.checked import RELEASE, hopeless_backends
 from envcheck.compose.compatibility import labels
 from envcheck.resources import folder
@@ -148,15 +148,18 @@ def _way_out(verdicts: list[Verdict], known: Help, subject: Subject) -> str:
         for v in subject.judgement.verdicts
         if v.id == f"{v.backend}.{RELEASE}" and v.status == "warning"
     }
-    texts, hopeless = [], []
+    found: list[tuple[str, str]] = []
+    hopeless: list[str] = []
     for verdict in verdicts:
         name = verdict.backend
         if name in older and verdict.severity == "blocker":
-            texts.append(f"{backend_title(name)}: take {older[name]}, the newest release that runs here.")
+            text = f"{backend_title(name)}: take {older[name]}, the newest release that runs here."
+            found.append(("", text))
         elif name in without_hope:
             hopeless.append(backend_title(name))
         elif verdict.remedy:
-            texts.append(verdict.remedy.says)
+            found.append((backend_title(name), verdict.remedy.says))
+    texts = said_once(found)
     if hopeless:
         runs = [backend_title(name) for name, state in states.items() if state.status not in ("blocked", "unknown")]
         other = f"; {listed(runs)} can run here" if runs else ""
