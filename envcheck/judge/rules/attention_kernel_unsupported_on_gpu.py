@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from envcheck.judge import tables
 from envcheck.judge.rule import Case, Rule, spoken
 from envcheck.judge.rules._common import below, finding
+from envcheck.judge.rules._matrix import installed
 from envcheck.judge.rules._models import has_mla
-from envcheck.judge.versions import dotted
+from envcheck.judge.versions import dotted, version
 from envcheck.schema.verdict import Confidence, Finding, Quote, Severity
 
 CAUSE = "attention_kernel_unsupported_on_gpu"
@@ -59,46 +61,31 @@ def _flashinfer(case: Case) -> Iterator[Finding]:
 
 
 def _chosen(case: Case) -> Iterator[Finding]:
-    chosen = (case.option("attention_backend") or case.variable("VLLM_ATTENTION_BACKEND") or "").upper()
-    floor = {
-        "FLASH_ATTN": (8, 0),
-        "FLASH_ATTN_VLLM_V1": (8, 0),
-        "FLASHINFER": (7, 5),
-        "FLASHMLA": (9, 0),
-        "FA3": (9, 0),
-        "CUTLASS_MLA": (10, 0),
-        "TRTLLM_MLA": (10, 0),
-        "TRTLLM_MHA": (10, 0),
-    }.get(chosen)
-    low = [d for d in case.nvidia if floor and d.capability and d.capability < floor]
-    if low and floor:
-        yield _finding(
-            "blocker",
-            f"The attention backend {chosen} needs compute capability {dotted(floor)}; {low[0].name} has "
-            f"{dotted(low[0].capability or ())}.",
-            "likely",
-            case.quote("GPU", low[0].fact),
-        )
+    """The kernel that was asked for by name, against the GPUs that the table says it runs on."""
+    backend = case.backend if case.backend in ("vllm", "sglang") else "transformers"
+    for asked in _asked(case):
+        row = tables.kernel_row(backend, "attention", asked, installed(case, backend))
+        floor = version(row.min_compute_capability) if row else None
+        end = version(row.below) if row and row.below else None
+        for device in case.nvidia:
+            have = device.capability
+            if row and floor and have and (have < floor or (end and have >= end)):
+                span = f"from {row.min_compute_capability}" + (f" to below {row.below}" if row.below else " on")
+                says = f"{asked} runs on compute capabilities {span}; {device.name} has {dotted(have)}."
+                yield _finding("blocker", says, "likely", case.quote("GPU", device.fact))
+                break
+
+
+def _asked(case: Case) -> Iterator[str]:
+    """Names of kernels in options and variables, in the table's spelling."""
+    chosen = case.option("attention_backend") or case.variable("VLLM_ATTENTION_BACKEND") or ""
+    if chosen:
+        yield chosen.lower().removesuffix("_vllm_v1")
     for name in ("flash_attn", "attn_implementation"):
-        asked = (case.option(name) or "").lower()
-        old = [d for d in case.nvidia if d.capability and d.capability < (8, 0)]
-        if old and asked in ("fa2", "flash_attention_2"):
-            yield _finding(
-                "blocker",
-                f"FlashAttention 2 needs compute capability 8.0; {old[0].name} has {dotted(old[0].capability or ())}.",
-                "likely",
-                case.quote("GPU", old[0].fact),
-            )
+        if (case.option(name) or "").lower() in ("fa2", "flash_attention_2"):
+            yield "flash_attention_2"
     if (case.variable("VLLM_FLASH_ATTN_VERSION") or "") == "3":
-        other = [d for d in case.nvidia if d.capability and d.capability[0] != 9]
-        if other:
-            yield _finding(
-                "blocker",
-                f"VLLM_FLASH_ATTN_VERSION=3 needs compute capability 9.x; {other[0].name} has "
-                f"{dotted(other[0].capability or ())}.",
-                "likely",
-                case.quote("GPU", other[0].fact),
-            )
+        yield "flash_attn_3"
 
 
 def _latent(case: Case) -> Iterator[Finding]:
