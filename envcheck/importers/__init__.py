@@ -56,6 +56,7 @@ _ORDER = (
     "torch_prints",
     "rocm_reports",
     "bitsandbytes",
+    "version_prints",
     "package_lists",
 )
 _LAST = ("pci_devices", "named_gpus")

@@ -10,6 +10,7 @@ from envcheck.schema.paste import Line, Paste
 _FIELD = re.compile(r'(\w{1,24})=("[^"]{0,200}"|\S{1,120})')
 _VERSION = re.compile(r"listening on \S{1,80} \(version (\d[\w.+-]{0,30})\)", re.IGNORECASE)
 _SAID = re.compile(r"ollama(?: version(?: is|:)?|[ /:]v?)\s*(\d{1,2}\.\d{1,3}\.\d{1,3})\b", re.IGNORECASE)
+_CLIENT = re.compile(r"client version is (\d{1,2}\.\d{1,3}\.\d{1,3})\b")
 _CONFIG = re.compile(r"env=\"?map\[(.{1,4000})\]")
 _SETTING = re.compile(r"([A-Z][A-Z0-9_]{2,50}):(.*?)(?= [A-Z][A-Z0-9_]{2,50}:|$)")
 _GFX = re.compile(r"(?:gpu_type=|gfxversion: |compute=)\"?(gfx[0-9a-f]{3,5})\b", re.IGNORECASE)
@@ -28,7 +29,7 @@ def read(paste: Paste, draft: Draft) -> bool:
     found = _devices(paste, draft)
     for line in paste.having("server config"):
         found = _settings(draft, line) or found
-    for literal, pattern in (("(version ", _VERSION), ("ollama", _SAID)):
+    for literal, pattern in (("(version ", _VERSION), ("ollama", _SAID), ("client version is", _CLIENT)):
         for line, match in paste.matching(literal, pattern.pattern):
             draft.backend("ollama", match.group(1), line)
             found = True

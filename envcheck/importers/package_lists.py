@@ -20,7 +20,7 @@ _MENTION = re.compile(
     re.IGNORECASE,
 )
 _HEADER = re.compile(r"^[\s|>]{0,6}Package\s{1,60}\|?\s*Version", re.IGNORECASE)
-_KNOWN = frozenset(
+KNOWN = frozenset(
     [
         "torch",
         "torchvision",
@@ -63,8 +63,21 @@ _KNOWN = frozenset(
         "sentence-transformers",
         "huggingface-hub",
         "huggingface_hub",
+        "unsloth",
+        "unsloth-zoo",
+        "unsloth_zoo",
+        "llamafactory",
+        "trl",
+        "datasets",
+        "optimum",
+        "gptqmodel",
+        "flashinfer_python",
+        "xgrammar",
+        "compressed-tensors",
+        "torchao",
     ]
 )
+"""Names that count wherever a version stands beside them, lists or none."""
 
 
 def read(paste: Paste, draft: Draft) -> bool:
@@ -94,7 +107,7 @@ def _tables(paste: Paste, draft: Draft) -> bool:
     for name in ("torch", "xformers", "vllm", "transformers", "triton", "nvidia-", "numpy", "bitsandbytes", "flash"):
         for line in paste.having(name):
             match = _ROW.match(line.text)
-            if match and match.group(1).lower() in _KNOWN:
+            if match and match.group(1).lower() in KNOWN:
                 draft.package(match.group(1), match.group(2), line)
                 found = True
     return found
@@ -146,7 +159,7 @@ def _frozen(paste: Paste, draft: Draft) -> bool:
             continue
         for name, release in _FROZEN.findall(text)[:40]:
             whole_line = text.strip() == f"{name}=={release}"
-            if whole_line or name.lower() in _KNOWN:
+            if whole_line or name.lower() in KNOWN:
                 draft.package(name, release, line)
                 count, found = count + whole_line, True
     if count >= _WHOLE:

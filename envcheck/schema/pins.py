@@ -50,3 +50,16 @@ class Binaries(Record):
 
     flash_attn: tuple[FlashAttentionWheels, ...]
     numpy_2: tuple[FirstForNumpy2, ...]
+
+
+class Generation(Sourced):
+    """The first CUDA toolkit whose nvcc compiles for a compute capability and those above it, up to the next row."""
+
+    compute_capability: str
+    first: str
+
+
+class Toolkits(Record):
+    """`toolkits.toml`."""
+
+    generation: tuple[Generation, ...]
