@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import quote
 
 import msgspec
 
@@ -68,15 +69,29 @@ def _result(verdict: Verdict, position: int, machine: Machine) -> dict[str, Any]
         "kind": _KIND[verdict.status],
         "level": level if _KIND[verdict.status] == "fail" else "none",
         "message": {"text": inert(_message(verdict)) or verdict.id},
-        "locations": [
-            {"logicalLocations": [{"fullyQualifiedName": f"{inert(machine.snapshot.alias)}/{verdict.backend}"}]}
-        ],
+        "locations": _locations(verdict, machine),
         "partialFingerprints": {"envcheck/v1": verdict.id},
         "properties": {"status": verdict.status, "expected": verdict.expected, "actual": verdict.actual},
     }
     if verdict.status == "waived":
         result["suppressions"] = [{"kind": "external", "status": "accepted", "justification": inert(verdict.says)}]
     return result
+
+
+def _locations(verdict: Verdict, machine: Machine) -> list[dict[str, Any]]:
+    """The backend on the machine, in each file that the verdict rests on: the project's policy, what was read."""
+    logical = [{"fullyQualifiedName": f"{inert(machine.snapshot.alias)}/{verdict.backend}"}]
+    places = [
+        {"logicalLocations": logical, "physicalLocation": {"artifactLocation": {"uri": uri}}} for uri in _files(verdict)
+    ]
+    return places or [{"logicalLocations": logical}]
+
+
+def _files(verdict: Verdict) -> list[str]:
+    """Addresses of the files a verdict names: relative for the project's, absolute (`file:`) for the machine's."""
+    sources = [name for one in verdict.evidence for name in inert(one.source).split(", ")]
+    found = [f"file://{quote(name)}" for name in sources if name.startswith("/")]
+    return list(dict.fromkeys([*([verdict.source] if verdict.source.endswith(".toml") else []), *found]))
 
 
 def _message(verdict: Verdict) -> str:

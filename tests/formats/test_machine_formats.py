@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import re
+from pathlib import Path
 from typing import Any
 from xml.etree.ElementTree import Element, fromstring
 
@@ -13,11 +14,13 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from jsonschema import Draft4Validator  # type: ignore[import-untyped]
 
 from envcheck.compose.checked import check_document
 from envcheck.compose.report import compose
 from envcheck.formats import github, render
-from envcheck.schema.report import CheckDocument, Report
+from envcheck.schema.facts import Observation
+from envcheck.schema.report import Change, Changes, CheckDocument, Report
 from envcheck.schema.verdict import Judgement
 from tests.compose.fixtures import HEADER, titan_fits, titan_judgement, titan_subject, titan_v, verdict
 
@@ -110,6 +113,51 @@ def test_a_wrong_answer_is_no_failure_but_a_lost_one_is_an_error() -> None:
     assert cases["capital_of_france"].find("failure") is None
     assert cases["capital_of_france"].find("error") is None
     assert cases["sort_list"].find("error") is not None
+
+
+SARIF_SCHEMA = Path(__file__).parent.parent / "cases" / "sarif" / "sarif-schema-2.1.0.json"
+
+
+@pytest.fixture(scope="module")
+def sarif_schema() -> Any:
+    """The official schema of SARIF 2.1.0, errata 01."""
+    return Draft4Validator(json.loads(SARIF_SCHEMA.read_text(encoding="utf-8")))
+
+
+def test_sarif_is_valid_by_the_official_schema(document: CheckDocument | Report, sarif_schema: Any) -> None:
+    log = json.loads(render(document, "sarif"))
+    assert not [f"{error.json_path}: {error.message}" for error in sarif_schema.iter_errors(log)]
+    assert log["$schema"] == sarif_schema.schema["id"]
+    del log["runs"][0]["tool"]
+    log["runs"][0]["results"][0]["kind"] = "maybe"
+    assert len(list(sarif_schema.iter_errors(log))) == 2
+
+
+@given(evil=st.text(max_size=60))
+@settings(max_examples=25, deadline=None)
+def test_any_words_keep_sarif_valid(sarif_schema: Any, evil: str) -> None:
+    evidence = (Observation(source=f"/etc/{evil}, {evil}", value=evil),)
+    one = msgspec.structs.replace(verdict("a.b", "not_met", says=evil, actual=evil), source=evil, evidence=evidence)
+    changes = Changes(since=evil, found=(Change(what=evil, before=evil, after="x", mark="bad"),))
+    judgement = Judgement(worst="not_met", backends={}, verdicts=(one,))
+    log = json.loads(render(check_document(titan_v(), judgement, changes=changes), "sarif"))
+    assert not list(sarif_schema.iter_errors(log))
+
+
+def test_sarif_names_the_files_a_verdict_rests_on() -> None:
+    read = (Observation(source="/proc/cpuinfo, platform", value="x"), Observation(source="/a b/c", value="x"))
+    verdicts = (
+        msgspec.structs.replace(verdict("policy.pin.torch", "not_met"), source="envcheck.toml", evidence=()),
+        msgspec.structs.replace(verdict("vllm.cpu.isa", "not_met"), evidence=read),
+        msgspec.structs.replace(verdict("vllm.x", "met"), evidence=()),
+    )
+    judgement = Judgement(worst="not_met", backends={}, verdicts=verdicts)
+    results = json.loads(render(check_document(titan_v(), judgement), "sarif"))["runs"][0]["results"]
+    found = [
+        [place.get("physicalLocation", {}).get("artifactLocation", {}).get("uri") for place in result["locations"]]
+        for result in results
+    ]
+    assert found == [["envcheck.toml"], ["file:///proc/cpuinfo", "file:///a%20b/c"], [None]]
 
 
 def test_sarif_follows_the_rules_of_its_specification(document: CheckDocument | Report) -> None:
