@@ -150,8 +150,12 @@ def limited(room: Room, gpus: int | None) -> Room:
     return msgspec.structs.replace(room, devices=tuple(most), gpus_unknown=None if gpus == 0 else room.gpus_unknown)
 
 
-def exit_code(rows: Sequence[FitRow]) -> int:
-    """0 when something runs (a part on the host included), 1 when nothing does, 3 when nobody could tell."""
-    if any(row.status in ("fits", "tight", "offload") for row in rows):
-        return 0
-    return UNKNOWN_EXIT if any(row.status == "unknown" for row in rows) else 1
+def exit_code(rows: Sequence[FitRow], strict: bool = False) -> int:
+    """0 when something runs (a part on the host included), 1 when nothing does, 3 when nobody could tell.
+
+    `strict` asks for more: 1 where nothing fits with room to spare.
+    """
+    states = {row.status for row in rows}
+    if states & {"fits", "tight", "offload"}:
+        return 1 if strict and "fits" not in states else 0
+    return UNKNOWN_EXIT if "unknown" in states else 1

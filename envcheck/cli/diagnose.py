@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
 
+from envcheck.cli._output import deliver, style_of
 from envcheck.schema.errors import InputError
+
+if TYPE_CHECKING:
+    from envcheck.api_diagnose import Diagnosis
+    from envcheck.schema.blocks import Mark
+    from envcheck.schema.format import Style
+    from envcheck.schema.verdict import Finding
 
 MAX_BYTES = 64 * 2**20
 """A paste larger than this is not a report: refuse it instead of filling memory."""
@@ -23,7 +30,17 @@ NOTHING_UNDERSTOOD = 3
 @click.option("--error", "error_file", metavar="FILE", help="Further printed lines: the error itself.")
 @click.option("--batch", metavar="FILE", help="JSON lines with id, dump, intent, error; one answer a line.")
 @click.option("--format", "form", type=click.Choice(["console", "json", "jsonl"]), default="console", show_default=True)
-def COMMAND(dump: str | None, intent_file: str | None, error_file: str | None, batch: str | None, form: str) -> int:  # noqa: N802
+@click.option("--strict", is_flag=True, help="Leave with 1 on warnings too.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write to this file instead of printing.")
+def COMMAND(  # noqa: N802
+    dump: str | None,
+    intent_file: str | None,
+    error_file: str | None,
+    batch: str | None,
+    form: str,
+    strict: bool,
+    output: Path | None,
+) -> int:
     """Name what is wrong in DUMP, a text somebody pasted ("-" reads standard input).
 
     Exit codes: 0 nothing blocks, 1 something blocks, 2 bad input, 3 nothing in the text was understood.
@@ -31,13 +48,25 @@ def COMMAND(dump: str | None, intent_file: str | None, error_file: str | None, b
     if batch is not None:
         if dump is not None:
             raise InputError("Give DUMP or --batch, not both.")
-        return _batch(batch)
+        return _batch(batch, strict, output)
     if dump is None:
         raise InputError("Give a file with the pasted text, or - for standard input.")
-    return _single(_read(dump), intent_file, error_file, form)
+    answer = _diagnosed(_read(dump), intent_file, error_file)
+    if form == "console":
+        deliver(_console(answer, style_of()), output)
+    else:
+        deliver(msgspec.json.encode(answer).decode() + "\n", output)
+    if _blocks(answer.findings, strict):
+        return 1
+    return 0 if answer.findings or answer.understood else NOTHING_UNDERSTOOD
 
 
-def _single(text: str, intent_file: str | None, error_file: str | None, form: str) -> int:
+def _blocks(findings: Iterable[Finding], strict: bool) -> bool:
+    serious = ("blocker", "warning") if strict else ("blocker",)
+    return any(finding.severity in serious for finding in findings)
+
+
+def _diagnosed(text: str, intent_file: str | None, error_file: str | None) -> Diagnosis:
     from envcheck.api_diagnose import diagnose, intent_of
 
     try:
@@ -45,27 +74,26 @@ def _single(text: str, intent_file: str | None, error_file: str | None, form: st
     except ValueError as error:
         raise InputError(f"{intent_file}: {error}.") from error
     lines = tuple(_read(error_file).splitlines()) if error_file else ()
-    answer = diagnose(text, intent, lines)
-    if form == "console":
-        click.echo(_console(answer))
-    else:
-        click.echo(msgspec.json.encode(answer).decode())
-    if any(finding.severity == "blocker" for finding in answer.findings):
-        return 1
-    return 0 if answer.findings or answer.understood else NOTHING_UNDERSTOOD
+    return diagnose(text, intent, lines)
 
 
-def _batch(path: str) -> int:
+def _batch(path: str, strict: bool, output: Path | None) -> int:
     from envcheck.api_diagnose import diagnose
 
     blocked = False
-    out = sys.stdout
+    kept: list[str] = []
     for number, row in _rows(path):
         identity, dump, intent, error = _case(row, f"{path}, line {number}")
         answer = diagnose(dump, intent, error)
-        blocked = blocked or any(finding.severity == "blocker" for finding in answer.findings)
-        out.write(msgspec.json.encode({"id": identity, "findings": answer.findings}).decode() + "\n")
-    out.flush()
+        blocked = blocked or _blocks(answer.findings, strict)
+        line = msgspec.json.encode({"id": identity, "findings": answer.findings}).decode() + "\n"
+        if output is None:
+            sys.stdout.write(line)  # as they come: a batch may be long
+        else:
+            kept.append(line)
+    if output is not None:
+        deliver("".join(kept), output)
+    sys.stdout.flush()
     return 1 if blocked else 0
 
 
@@ -116,18 +144,23 @@ def _json(text: str, where: str | None) -> Any:
         raise InputError(f"{where} is not JSON: {error}.") from error
 
 
-def _console(answer: Any) -> str:
-    marks = {"blocker": "✗", "warning": "!", "info": "·"}
+def _console(answer: Diagnosis, style: Style) -> str:
+    from envcheck.formats._text import indented, inert, mark, shown
+
+    marks: dict[str, Mark] = {"blocker": "bad", "warning": "caution", "info": "skipped"}
     lines: list[str] = []
     for finding in answer.findings:
-        lines.append(f"{marks[finding.severity]} {finding.cause} ({finding.severity}, {finding.confidence})")
-        lines.append(f"  {finding.says}")
-        lines += [f"  {f'line {q.line}' if q.line else 'reading'}: {q.text[:160]}" for q in finding.evidence[:3]]
+        head = indented(f"{finding.cause} ({finding.severity}, {finding.confidence})", "  ", style)
+        lines += [f"{mark(marks[finding.severity], style)} {head[0][2:]}", *head[1:]]
+        lines += indented(finding.says, "  ", style)
+        for quote in finding.evidence[:3]:
+            where = f"line {quote.line}" if quote.line else "reading"
+            lines += indented(f"{where}: {quote.text[:160]}", "  ", style, rest="    ")
         if finding.remedy and finding.severity != "info":
-            lines.append(f"  → {finding.remedy.says}")
-            lines += [f"    {command}" for command in finding.remedy.commands]
+            lines += indented(f"→ {finding.remedy.says}", "  ", style, rest="    ")
+            lines += [f"    $ {shown(inert(command), style)}" for command in finding.remedy.commands]
     if not lines:
         lines = ["Nothing wrong found."] if answer.understood else ["Nothing in this text was understood."]
     if answer.understood:
-        lines.append(f"Read: {', '.join(answer.understood)}.")
-    return "\n".join(lines)
+        lines += indented(f"Read: {', '.join(answer.understood)}.", "", style)
+    return "\n".join(lines) + "\n"

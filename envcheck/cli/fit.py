@@ -35,7 +35,8 @@ DEFAULT_SIZES = ("3B", "7B", "8B", "13B", "14B", "30B", "32B")
     help="The same, from this report or validation (repeatable).",
 )
 @click.option("--format", "form", type=click.Choice(["console", "json", "markdown"]), default="console")
-@click.option("-o", "output", type=click.Path(path_type=Path), help="Write to a file instead.")
+@click.option("--strict", is_flag=True, help="Leave with 1 where nothing fits with room to spare.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write to this file instead of printing.")
 @machine_options
 def COMMAND(  # noqa: N802  every verb exports this name; one parameter an option
     models: tuple[str, ...],
@@ -49,6 +50,7 @@ def COMMAND(  # noqa: N802  every verb exports this name; one parameter an optio
     calibrate: bool,
     runs: tuple[Path, ...],
     form: str,
+    strict: bool,
     output: Path | None,
     from_file: Path | None,
     assume_file: Path | None,
@@ -75,7 +77,7 @@ def COMMAND(  # noqa: N802  every verb exports this name; one parameter an optio
     )
     rows = api_fit.fit_rows(question, snapshot)
     deliver(_rendered(rows, form), output)
-    return api_fit.exit_code(rows)
+    return api_fit.exit_code(rows, strict)
 
 
 def _calibrations(wanted: bool, runs: tuple[Path, ...], snapshot: Snapshot) -> tuple[Calibration, ...]:

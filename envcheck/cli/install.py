@@ -38,6 +38,8 @@ HERE = ".envcheck-env"
 @click.option("--recheck", is_flag=True, help="Verify again what these very files have proven here before.")
 @click.option("--policy", "policy_file", type=click.Path(path_type=Path), help="Policy file (default: envcheck.toml).")
 @click.option("--format", "format_name", type=click.Choice(("console", "json")), default="console", show_default=True)
+@click.option("--strict", is_flag=True, help="Leave with 1 on warnings too.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write to this file instead of printing.")
 def COMMAND(  # noqa: N802
     profiles: tuple[str, ...],
     target: Path | None,
@@ -54,6 +56,8 @@ def COMMAND(  # noqa: N802
     recheck: bool,
     policy_file: Path | None,
     format_name: str,
+    strict: bool,
+    output: Path | None,
 ) -> int:
     """Install what a backend needs: versions that agree with this GPU, driver, Python and C library.
 
@@ -98,8 +102,8 @@ def COMMAND(  # noqa: N802
     if act and prepared.receipt is not None and (yes or prepared.is_current or _agreed(made, snapshot)):
         with shown() as progress:
             made = installing.execute(host, wanted, prepared, progress)
-    deliver((_as_json(made) if format_name == "json" else _as_text(made, snapshot)) + "\n")
-    return 1 if made.blocked else 0
+    deliver((_as_json(made) if format_name == "json" else _as_text(made, snapshot)) + "\n", output)
+    return 1 if made.blocked or (strict and made.warnings) else 0
 
 
 def _sources(offline: bool, wheelhouse: Path | None) -> installing.Offline:  # type: ignore[name-defined]  # noqa: F821

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -41,7 +42,10 @@ _SAYS = {
 @click.option("--hashes/--no-hashes", default=True, show_default=True, help="Read every file and compare its hash.")
 @click.option("--strict", is_flag=True, help="Files that no RECORD names count as damage, too.")
 @click.option("--format", "layout", type=click.Choice(["console", "json"]), default="console", show_default=True)
-def COMMAND(target_python: str | None, hashes: bool, strict: bool, layout: str) -> int:  # noqa: N802
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write to this file instead of printing.")
+def COMMAND(  # noqa: N802
+    target_python: str | None, hashes: bool, strict: bool, layout: str, output: Path | None
+) -> int:
     """Compare every installed file with the RECORD of its package.
 
     An interrupted install leaves complete metadata and incomplete files, which `pip check` cannot see.
@@ -54,9 +58,9 @@ def COMMAND(target_python: str | None, hashes: bool, strict: bool, layout: str) 
     outcome = verify(host_of(target_python, 1, 2.0, True), hashes)
     damaged = {each.package for each in outcome.damage if strict or each.kind not in HARMLESS}
     if layout == "json":
-        deliver(msgspec.json.encode(outcome).decode() + "\n")
+        deliver(msgspec.json.encode(outcome).decode() + "\n", output)
     else:
-        deliver("".join(line + "\n" for line in _lines(outcome, damaged, hashes)))
+        deliver("".join(line + "\n" for line in _lines(outcome, damaged, hashes)), output)
     return 1 if damaged else 0
 
 

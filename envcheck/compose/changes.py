@@ -18,6 +18,7 @@ from envcheck.schema.run import Run
 from envcheck.schema.snapshot import Snapshot
 from envcheck.schema.verdict import Judgement
 
+_SILENT = (("not judged", "met"), ("met", "not judged"), ("not judged", "skipped"), ("skipped", "not judged"))
 _GOOD = ("ready", "met", "waived")
 
 
@@ -113,13 +114,17 @@ def _backends(old: Subject, new: Subject) -> Iterator[Change]:
 
 
 def _verdicts(old: Subject, new: Subject) -> Iterator[Change]:
-    a = {verdict.id: verdict.status for verdict in old.judgement.verdicts}
+    """What blocks or warns and did not, or does no longer; a requirement that came up and is met says nothing."""
+    a = {verdict.id: verdict.status for verdict in old.judgement.verdicts if verdict.severity != "info"}
     for verdict in new.judgement.verdicts:
+        if verdict.severity == "info":
+            continue
         before = a.pop(verdict.id, "not judged")
-        if before != verdict.status:
+        if before != verdict.status and (before, verdict.status) not in _SILENT:
             yield _state(verdict.id, before, verdict.status)
     for verdict_id, before in a.items():
-        yield _state(verdict_id, before, "not judged")
+        if (before, "not judged") not in _SILENT:
+            yield _state(verdict_id, before, "not judged")
 
 
 def _state(what: str, before: str, after: str) -> Change:

@@ -155,7 +155,8 @@ class Draft:
         )
         listed: Known[tuple[Package, ...]] | Unknown = _NOT_STATED
         if packages:
-            listed = Known(value=packages, source="paste: " + ", ".join(dict.fromkeys(self.lists)))
+            lists = ", ".join(dict.fromkeys(self.lists))
+            listed = Known(value=packages, source=f"paste: {lists}" if lists else "paste")
         torch = TorchBuild(**sections.get("python.torch", {}))
         return Python(packages=listed, torch=torch, **sections.get("python", {}))
 

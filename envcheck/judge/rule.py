@@ -125,7 +125,8 @@ class Case:
         number = line_number(source)
         if number and number <= len(self.paste.lines):
             return quoted(Line(number, self.paste.lines[number - 1]))
-        return Quote(line=0, text=f"{label}: {value_of(fact)} ({source or 'not read'})"[:MAX_QUOTE])
+        said = value_of(fact) if isinstance(fact, Known) else "none" if isinstance(fact, Absent) else "unknown"
+        return Quote(line=0, text=f"{label}: {said} ({source or 'not read'})"[:MAX_QUOTE])
 
     def package_quote(self, name: str) -> Quote:
         """The line that lists the package `name`."""

@@ -241,3 +241,40 @@ def test_a_remedy_has_all_its_keys(envcheck: Envcheck) -> None:
     assert remedies
     assert all(set(remedy) == {"says", "commands", "risk", "needs_root", "scope"} for remedy in remedies)
     assert all(v["remedy"] == v["ways_out"][0] for v in document["verdicts"] if v["remedy"])
+
+
+def test_forty_columns_are_enough(tmp_path: Path) -> None:
+    """Every line of a check on a narrow terminal fits it, but for commands, which are there to be copied."""
+    from envcheck import api
+    from envcheck.formats import render
+    from envcheck.machine_files import read_assumption
+    from envcheck.report_files import read_earlier
+    from envcheck.schema.format import Style
+
+    (tmp_path / "old.toml").write_text(OLD)
+    for machine in MACHINES:
+        earlier = read_earlier(tmp_path / "old.toml")
+        document = api.check(read_assumption(machine), models=["7B"], earlier=earlier)
+        lines = render(document, "console", Style(width=40, colour=False, unicode=True)).splitlines()
+        assert [line for line in lines if len(line) > 40 and not line.startswith("  $ ")] == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "plain", "strict"),
+    [
+        (("fit", "7B", "--backend", "vllm"), 0, 0),
+        (("diagnose", "WARNS"), 0, 1),
+        (("install", "transformers", "--dry-run"), 0, 0),
+    ],
+)
+def test_strict_and_output_are_the_same_in_every_verb(
+    envcheck: Envcheck, tmp_path: Path, arguments: tuple[str, ...], plain: int, strict: int
+) -> None:
+    (tmp_path / "WARNS").write_text("docker: shared memory is small, increase --shm-size\n")
+    machine = ["--assume", str(ROOT / "tests" / "machines" / "h100-slurm-node.toml")]
+    words = [*arguments, *([] if arguments[0] == "diagnose" else machine)]
+    assert envcheck(*words, cwd=tmp_path).returncode == plain
+    done = envcheck(*words, "--strict", "-o", "said.txt", cwd=tmp_path)
+    assert done.returncode == strict
+    assert done.stdout == ""
+    assert (tmp_path / "said.txt").read_text().strip()
