@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 
 import msgspec
 
@@ -16,6 +17,8 @@ from envcheck.schema.model import Ambiguous, ModelFacts, NotInCatalog, ResolvedM
 from envcheck.schema.snapshot import Snapshot
 
 UNKNOWN_EXIT = 3
+OLLAMA_TAG = "ollama:"
+"""Before a name that is an Ollama tag on this machine."""
 DEFAULT_CONTEXT = 8192
 """Tokens of one sequence where nobody says: what a chat with a document needs."""
 
@@ -35,6 +38,8 @@ class Question(Record):
     preset: str | None = None
     calibrations: tuple[Calibration, ...] = ()
     """What this machine's own runs taught about its speed (`envcheck.calibration`)."""
+    stores: Stores | None = None
+    """Where downloaded models may lie; None: names are looked up in the catalog alone."""
 
 
 def fit_rows(question: Question, snapshot: Snapshot) -> tuple[FitRow, ...]:
@@ -42,15 +47,15 @@ def fit_rows(question: Question, snapshot: Snapshot) -> tuple[FitRow, ...]:
     from envcheck.fit.row_speed import with_speed
 
     room = limited(memory_room.of_snapshot(snapshot), question.gpus)
-    found = [resolved(name) for name in question.models]
-    asked = [one.facts for one in found] or _catalog(question)
-    by_name = {facts.name: facts for facts in asked}
+    found = [_meanings(name, question.stores) for name in question.models]
+    asked = [several[-1].facts for several in found] or _catalog(question)
+    by_name = {facts.name: facts for facts in [*asked, *(one.facts for several in found for one in several)]}
     rows = _memory_rows(question, found, asked, room)
     return tuple(with_speed(row, by_name[row.model], room, question.calibrations) for row in rows)
 
 
 def _memory_rows(
-    question: Question, found: list[ResolvedModel], asked: list[ModelFacts], room: Room
+    question: Question, found: list[tuple[ResolvedModel, ...]], asked: list[ModelFacts], room: Room
 ) -> Iterable[FitRow]:
     backends, context, concurrency = question.backends, question.context, question.concurrency
     if question.search == "largest":
@@ -59,7 +64,7 @@ def _memory_rows(
         return search.best_quant(asked, backends, context, concurrency, room)
     if question.search == "max_context":
         return search.longest_context(asked, backends, question.quants, concurrency, room)
-    return [row for one in found for row in _rows_of(one, question, room)]
+    return [row for several in found for row in _rows_of(several, question, room)]
 
 
 def _catalog(question: Question) -> list[ModelFacts]:
@@ -78,34 +83,91 @@ def _loading(one: ResolvedModel) -> tuple[str, ...]:
     return fitting.BACKENDS
 
 
-def _rows_of(one: ResolvedModel, question: Question, room: Room) -> list[FitRow]:
-    facts = one.facts
-    context = question.context
+def _rows_of(several: tuple[ResolvedModel, ...], question: Question, room: Room) -> list[FitRow]:
+    """Rows in every backend: from the local copy where that backend loads it, else from the catalog."""
+    rows = [
+        row
+        for backend in question.backends or fitting.BACKENDS
+        if (one := _loaded_by(several, backend, bool(question.backends))) is not None
+        for row in _rows_in(one, question, backend, room)
+    ]
+    if not rows:
+        raise InputError(f"None of the backends asked for loads {' or '.join(_quants(several[0], question))}.")
+    return rows
+
+
+def _loaded_by(several: tuple[ResolvedModel, ...], backend: str, asked: bool) -> ResolvedModel | None:
+    """The first meaning of a name that the backend loads; a backend that was asked for is held to the files at hand."""
+    loads = next((one for one in several if backend in _loading(one)), None)
+    return several[0] if loads is None and asked else loads
+
+
+def _quants(one: ResolvedModel, question: Question) -> tuple[str, ...]:
+    return question.quants or ((one.quantization,) if one.quantization else ())
+
+
+def _rows_in(one: ResolvedModel, question: Question, backend: str, room: Room) -> list[FitRow]:
+    facts, context = one.facts, question.context
     if not question.context_asked and facts.max_context:
         context = min(context, facts.max_context)
     # Of several models one may have been trained for less: the others are still worth an answer.
     beyond = (
         len(question.models) > 1 and not question.preset and bool(facts.max_context) and context > facts.max_context
     )
-    quants = question.quants or ((one.quantization,) if one.quantization else ())
-    rows = [
+    return [
         fitting.beyond_training(facts, backend, quant, context, question.concurrency, one.assumptions)
         if beyond
         else _row_of(one, question, backend, quant, context, room)
-        for backend in question.backends or _loading(one)
-        for quant in fitting.loadable(backend, quants)
+        for quant in fitting.loadable(backend, _quants(one, question))
     ]
-    if not rows:
-        raise InputError(f"None of the backends asked for loads {' or '.join(quants)}.")
-    return rows
 
 
 def _row_of(
     one: ResolvedModel, question: Question, backend: str, quant: str | None, context: int, room: Room
 ) -> FitRow:
     if question.preset and not one.tensors:
-        return search.preset(question.preset, one.facts, backend, quant, room).row
-    return fitting.fit(one.facts, backend, quant, context, question.concurrency, room, one.assumptions, one.tensors)
+        row = search.preset(question.preset, one.facts, backend, quant, room).row
+        small = None if quant else _in_four_bits(row, one.facts, row.context, room)
+        return row if small is None else search.preset(question.preset, one.facts, backend, small.quant, room).row
+    row = fitting.fit(one.facts, backend, quant, context, question.concurrency, room, one.assumptions, one.tensors)
+    small = None if quant or one.tensors else _in_four_bits(row, one.facts, context, room)
+    if small is None or small.memory_mib is None:
+        return row
+    hint = f"; in {small.quant} it needs {small.memory_mib.total / 1024:.1f} GiB and {small.status}"
+    return msgspec.structs.replace(row, why=row.why + hint.replace("tight", "just fits"))
+
+
+def _in_four_bits(row: FitRow, facts: ModelFacts, context: int, room: Room) -> FitRow | None:
+    """The same in four bits, where a model is too large for the GPUs as it is published and fits so."""
+    if row.status not in ("no", "offload") or row.backend in fitting.GGUF_BACKENDS or not room.devices:
+        return None
+    small = search.four_bits(facts, row.backend, context, room)
+    return small if small.status in search.RUNS else None
+
+
+def stores_of(env: Mapping[str, str]) -> Stores:
+    """Where a user's downloaded models lie by the variables that huggingface_hub and Ollama read.
+
+    Sources: https://huggingface.co/docs/huggingface_hub/package_reference/environment_variables and
+    https://github.com/ollama/ollama/blob/main/docs/faq.mdx (where are models stored).
+    """
+    home = env.get("HOME") or env.get("USERPROFILE") or ""
+    cache = env.get("XDG_CACHE_HOME") or f"{home}/.cache"
+    hub = env.get("HF_HUB_CACHE") or env.get("HUGGINGFACE_HUB_CACHE")
+    hub = hub or f"{env.get('HF_HOME') or f'{cache}/huggingface'}/hub"
+    ollama = env.get("OLLAMA_MODELS") or f"{home}/.ollama/models"
+    return Stores(hf_cache=hub if Path(hub).is_dir() else None, ollama=ollama if Path(ollama).is_dir() else None)
+
+
+def _meanings(name: str, stores: Stores | None) -> tuple[ResolvedModel, ...]:
+    """What a name means: the copy on disk first where there is one, then the catalog's model of that name."""
+    first = resolved(name, stores)
+    if first.origin not in ("hf_cache", "ollama"):
+        return (first,)
+    try:
+        return (first, resolved(name))
+    except InputError:  # the catalog does not know it: the copy alone is the answer
+        return (first,)
 
 
 def resolved(name: str, stores: Stores | None = None) -> ResolvedModel:
@@ -126,8 +188,10 @@ def resolved(name: str, stores: Stores | None = None) -> ResolvedModel:
 def _called(found: ResolvedModel) -> ModelFacts:
     """The facts under the name that was asked for, where that is a published variant; a size means the chat variant."""
     facts = found.facts
-    if found.origin in ("gguf", "safetensors", "config"):
+    if found.origin in ("gguf", "safetensors", "config", "hf_cache"):
         return msgspec.structs.replace(facts, repo=found.asked)
+    if found.origin == "ollama":
+        return msgspec.structs.replace(facts, ollama=(found.asked,), repo=f"{OLLAMA_TAG}{found.asked}")
     asked = found.asked.lower().rpartition("/")[2]
     if asked == facts.name.lower():
         return facts

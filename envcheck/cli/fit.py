@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import click
@@ -74,6 +75,7 @@ def COMMAND(  # noqa: N802  every verb exports this name; one parameter an optio
         search=search,
         preset=preset,
         calibrations=_calibrations(calibrate, runs, snapshot),
+        stores=None if from_file or assume_file else api_fit.stores_of(os.environ),
     )
     rows = api_fit.fit_rows(question, snapshot)
     deliver(_rendered(rows, form), output)

@@ -10,6 +10,13 @@ from envcheck.schema.model import ModelFacts
 
 FLY_QUANTIZATION = {"fp8": "fp8", "bnb-4bit": "bitsandbytes", "bnb-int8": "bitsandbytes"}
 """Schemes that vLLM applies to an unquantized checkpoint while loading."""
+_ON_LOADING = {
+    "fp8": ("FineGrainedFP8Config, ", "FineGrainedFP8Config()"),
+    "bnb-4bit": ("BitsAndBytesConfig, ", "BitsAndBytesConfig(load_in_4bit=True)"),
+    "bnb-int8": ("BitsAndBytesConfig, ", "BitsAndBytesConfig(load_in_8bit=True)"),
+}
+"""The same for Transformers: what to import and to pass."""
+_SUFFIX = {"gptq-int4": "GPTQ-Int4", "gptq-int8": "GPTQ-Int8"}
 UNQUANTIZED = frozenset({"bf16", "fp16", "fp32"})
 
 
@@ -28,7 +35,8 @@ def llama(facts: ModelFacts, quant: str, context: int, concurrency: int, gpu_lay
 def ollama(facts: ModelFacts, quant: str, context: int, concurrency: int) -> str:
     """The server with its context and parallelism, and the model to ask for."""
     tag = facts.ollama[0] if facts.ollama else facts.name.lower()
-    if quant.upper() not in ("Q4_K_M", "MXFP4"):
+    pulled = facts.repo == f"ollama:{tag}"
+    if not pulled and quant.upper() not in ("Q4_K_M", "MXFP4"):
         tag += f"-{quant}" if ":" in tag else f":{quant}"
     server = f"OLLAMA_CONTEXT_LENGTH={context} OLLAMA_NUM_PARALLEL={concurrency} ollama serve"
     return f"{server} & ollama run {shlex.quote(tag)}"
@@ -62,9 +70,11 @@ def transformers(facts: ModelFacts, quant: str, devices: tuple[Device, ...]) -> 
     place = "auto" if devices else "cpu"
     # Python takes the text between double quotes, so the shell's single quotes go around it without any escapes.
     model, dtype, where = (json.dumps(word) for word in (checkpoint(facts, quant), kind, place))
+    name, made = _ON_LOADING.get(quant, ("", ""))
+    shrunk = f', model_kwargs={{"quantization_config": {made}}}' if made else ""
     code = (
-        "from transformers import pipeline; "
-        f'pipeline("text-generation", model={model}, dtype={dtype}, device_map={where})'
+        f"from transformers import {name}pipeline; "
+        f'pipeline("text-generation", model={model}, dtype={dtype}, device_map={where}{shrunk})'
     )
     return f"python -c {shlex.quote(code)}"
 
@@ -78,7 +88,7 @@ def checkpoint(facts: ModelFacts, quant: str) -> str:
     for variant in facts.variants:
         if wanted in variant.lower():
             return variant
-    return f"{repo}-{quant.split('-')[0].upper()}"
+    return f"{repo}-{_SUFFIX.get(quant, quant.split('-')[0].upper())}"
 
 
 def _without_bfloat16(devices: tuple[Device, ...]) -> bool:

@@ -17,8 +17,14 @@ from envcheck.schema.model import ModelFacts
 
 GGUF_LADDER = ("Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "IQ4_XS", "Q3_K_M", "Q2_K")
 """GGUF quantizations from the most to the least faithful; 16 bit comes first where it is asked for."""
-STORED_LADDER = ("bf16", "fp8", "gptq-int8", "awq")
-"""Checkpoint schemes from the most to the least faithful."""
+STORED_LADDER = ("bf16", "fp8", "gptq-int8", "awq", "gptq-int4")
+"""Checkpoint schemes from the most to the least faithful; cards too old for AWQ's kernels have GPTQ's."""
+FOUR_BIT = {"llama.cpp": ("Q4_K_M",), "ollama": ("Q4_K_M",), "vllm": ("awq", "gptq-int4"), "transformers":
+            ("awq", "gptq-int4")}  # fmt: skip
+"""What is usually run in four bits, the usual first."""
+LEAST_BITS = 4.2
+"""Of a model that is asked for by nothing but its size: with fewer, answers get worse faster than files get smaller
+(perplexities in https://github.com/ggml-org/llama.cpp/blob/master/tools/quantize/README.md)."""
 RUNS = frozenset({"fits", "tight"})
 PRESET_CONTEXT = 8192
 SMALL_CONTEXT = 4096
@@ -55,8 +61,10 @@ def best_quant(
     return tuple(sorted(rows, key=lambda row: (row.status not in RUNS, row.model, -_bits(row))))
 
 
-def _first_that_runs(model: ModelFacts, backend: str, context: int, concurrency: int, room: Room) -> FitRow:
-    *better, smallest = ladder(backend)
+def _first_that_runs(
+    model: ModelFacts, backend: str, context: int, concurrency: int, room: Room, least_bits: float = 0.0
+) -> FitRow:
+    *better, smallest = [quant for quant in ladder(backend) if bits_per_parameter(quant) >= least_bits]
     for quant in better:
         row = fit(model, backend, quant, _within(model, context), concurrency, room)
         if row.status in RUNS or row.status == "unknown":
@@ -91,7 +99,7 @@ def _candidates(
     rows = []
     for backend in backends or BACKENDS:
         if not quants:
-            rows.append(_first_that_runs(model, backend, context, concurrency, room))
+            rows.append(_first_that_runs(model, backend, context, concurrency, room, LEAST_BITS))
         for quant in quants:
             try:
                 rows.append(fit(model, backend, quant, context, concurrency, room))
@@ -107,7 +115,7 @@ def longest_context(
     rows = []
     for model in models:
         for backend in backends or BACKENDS:
-            for quant in quants or (ladder(backend)[3],):
+            for quant in quants or (four_bits(model, backend, _within(model, 256), room).quant,):
                 try:
                     short = fit(model, backend, quant, _within(model, 256), concurrency, room)
                 except InputError:
@@ -115,6 +123,12 @@ def longest_context(
                 reach = short.max_context
                 rows.append(fit(model, backend, quant, reach, concurrency, room) if reach else short)
     return tuple(sorted(rows, key=lambda row: (row.status not in RUNS, -row.context)))
+
+
+def four_bits(model: ModelFacts, backend: str, context: int, room: Room) -> FitRow:
+    """One sequence in the four-bit format that runs here, else in the usual one."""
+    rows = [fit(model, backend, quant, context, 1, room) for quant in FOUR_BIT[backend]]
+    return next((row for row in rows if row.status in RUNS), rows[0])
 
 
 def _within(model: ModelFacts, context: int) -> int:

@@ -17,7 +17,9 @@ from envcheck.fit.fitting import fit
 from envcheck.fit.row_speed import with_speed
 from envcheck.schema.errors import InputError
 from envcheck.schema.fit import Room
+from tests.fit.gguf_bytes import gguf, small_llama
 from tests.fit.made import PLAIN, room
+from tests.fit.test_local_models import MODEL_LAYER, ollama_store
 from tests.fit.test_memory_llama import request
 
 MACHINE = 'os = "linux"\nram_gib = 64\ngpus = [{name = "NVIDIA GeForce RTX 4090", memory_gib = 24}]\n'
@@ -203,3 +205,60 @@ def test_without_any_bandwidth_the_row_says_how_to_find_out() -> None:
     row = with_speed(fit(PLAIN, "llama.cpp", "Q4_K_M", 4096, 1, here), PLAIN, here)
     assert row.speed is None
     assert any("--level 3" in note for note in row.assumptions)
+
+
+def test_a_model_too_large_as_published_says_what_four_bits_would_need(machine: str) -> None:
+    _, found = rows(machine, "Qwen2.5-32B-Instruct", "--backend", "vllm")
+    assert (found[0]["status"], found[0]["quant"]) == ("no", "bf16")
+    assert "in awq it needs" in str(found[0]["why"])
+    _, preset = rows(machine, "Qwen2.5-32B-Instruct", "--backend", "vllm", "--preset", "balanced")
+    assert (preset[0]["status"], preset[0]["quant"]) == ("fits", "awq")
+
+
+def test_the_largest_are_not_cut_below_four_bits_unless_asked(machine: str) -> None:
+    _, found = rows(machine, "--largest", "--backend", "llama.cpp")
+    assert not {row["quant"] for row in found} & {"Q2_K", "Q3_K_M"}
+    _, asked = rows(machine, "--largest", "--backend", "llama.cpp", "--quant", "Q2_K")
+    assert {row["quant"] for row in asked} == {"Q2_K"}
+
+
+@pytest.mark.parametrize(
+    ("quant", "said"),
+    [
+        ("fp8", "FineGrainedFP8Config()"),
+        ("bnb-4bit", "BitsAndBytesConfig(load_in_4bit=True)"),
+        ("gptq-int4", "Qwen2.5-7B-Instruct-GPTQ-Int4"),
+        ("bf16", 'model="Qwen/Qwen2.5-7B-Instruct", dtype="bfloat16", device_map="auto")'),
+    ],
+)
+def test_the_command_loads_what_was_counted(machine: str, quant: str, said: str) -> None:
+    _, found = rows(machine, "Qwen2.5-7B-Instruct", "--backend", "transformers", "--quant", quant)
+    code = shlex.split(str(found[0]["command"]))[2]
+    compile(code, "command", "exec")
+    assert said in code
+
+
+def test_a_copy_in_ollamas_store_counts_with_its_own_tensors(tmp_path: Path) -> None:
+    ollama_store(tmp_path, "mistral", [MODEL_LAYER], gguf(*small_llama()))
+    stores = api_fit.stores_of({"HOME": str(tmp_path / "nowhere"), "OLLAMA_MODELS": str(tmp_path)})
+    assert (stores.hf_cache, stores.ollama) == (None, str(tmp_path))
+    local, catalog = api_fit._meanings("mistral", stores)
+    assert (local.origin, catalog.facts.name) == ("ollama", "Mistral-7B-v0.3")
+    assert api_fit._meanings("qwen2.5:14b", stores)[0].origin != "ollama"
+    question = api_fit.Question(models=("mistral",), stores=stores, context=32)
+    found = {row.backend: row for row in api_fit._rows_of((local, catalog), question, room(24))}
+    assert set(found) == {"llama.cpp", "ollama", "vllm", "transformers"}
+    assert found["vllm"].params_b == pytest.approx(7.2, abs=0.1)
+    assert (found["ollama"].params_b or 0) < 1
+    assert (found["ollama"].command or "").endswith("ollama run mistral")
+
+
+def test_the_variables_of_hub_and_ollama_say_where_models_lie(tmp_path: Path) -> None:
+    hub = tmp_path / ".cache" / "huggingface" / "hub"
+    other = tmp_path / "other"
+    hub.mkdir(parents=True)
+    (other / "hub").mkdir(parents=True)
+    assert api_fit.stores_of({"HOME": str(tmp_path)}).hf_cache == str(hub)
+    assert api_fit.stores_of({"HOME": str(tmp_path), "HF_HOME": str(other)}).hf_cache == str(other / "hub")
+    assert api_fit.stores_of({"HOME": str(tmp_path), "HF_HUB_CACHE": str(other)}).hf_cache == str(other)
+    assert api_fit.stores_of({}).ollama is None
