@@ -212,7 +212,7 @@ def test_a_model_too_large_as_published_says_what_four_bits_would_need(machine: 
     assert (found[0]["status"], found[0]["quant"]) == ("no", "bf16")
     assert "in awq it needs" in str(found[0]["why"])
     _, preset = rows(machine, "Qwen2.5-32B-Instruct", "--backend", "vllm", "--preset", "balanced")
-    assert (preset[0]["status"], preset[0]["quant"]) == ("fits", "awq")
+    assert (preset[0]["status"], preset[0]["quant"]) == ("tight", "awq")
 
 
 def test_the_largest_are_not_cut_below_four_bits_unless_asked(machine: str) -> None:
