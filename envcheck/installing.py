@@ -19,7 +19,7 @@ from envcheck.install.layout import Layout, open_target
 from envcheck.install.planning import cost_of, manual_steps, require_room, steps_for
 from envcheck.install.receipt import Receipt
 from envcheck.install.receipt import read as read_receipt
-from envcheck.install.resolve import Resolved, Target, resolve
+from envcheck.install.resolve import Resolved, Target, UnresolvableError, resolve
 from envcheck.install.transaction import ONLINE, Offline, install
 from envcheck.judge import versions
 from envcheck.judge.decide import Decided, decide
@@ -27,15 +27,17 @@ from envcheck.judge.wheels import wheel_facts
 from envcheck.looking_again import Verification, damage, drifted, served_by
 from envcheck.schema.errors import EnvcheckError
 from envcheck.schema.facts import value_of
-from envcheck.schema.plan import Decision, Plan, PlannedPackage, Step
+from envcheck.schema.plan import Blocked, Decision, Plan, PlannedPackage, Step
 from envcheck.schema.recipe import Profile
 from envcheck.schema.snapshot import Snapshot
+from envcheck.schema.verdict import Remedy
 from envcheck.verify import interpreter
 
 if TYPE_CHECKING:
     from envcheck.judge.policy import Policy
 
 Progress = Callable[[str], None]
+_APART = Remedy(says="Loosen a pin, or give each profile an environment of its own (--target).")
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,7 +76,7 @@ def prepare(snapshot: Snapshot, wanted: Wanted, policy: Policy | None = None, ho
     chosen = recipes.load((*earlier, *wanted.profiles))
     decided = decide(snapshot, chosen, wanted.pins, policy)
     receipt: Receipt | None = None
-    is_current, warnings = False, tuple[str, ...]()
+    is_current, warnings, blocked = False, tuple[str, ...](), decided.blocked
     if host is not None and not decided.blocked:
         names = tuple(profile.name for profile in chosen)
         target = Target(python=minor(snapshot))
@@ -86,19 +88,23 @@ def prepare(snapshot: Snapshot, wanted: Wanted, policy: Policy | None = None, ho
             receipt = None if wanted.upgrade or wanted.sources else _from_shipped(snapshot, decided, chosen)
             if receipt is None:
                 with tempfile.TemporaryDirectory(prefix="envcheck-") as work:
-                    found, receipt = resolved(host, decided, names, target, Path(work), wanted.sources)
-                warnings = found.warnings
+                    try:
+                        found, receipt = resolved(host, decided, names, target, Path(work), wanted.sources)
+                        warnings = found.warnings
+                    except UnresolvableError as error:
+                        blocked = (Blocked(says=f"no version works: {error}", remedy=_APART),)
     where = str(wanted.target or wanted.python or "")
     steps: Iterable[Step] = ()
-    if not is_current and not decided.blocked:
-        steps = steps_for(decided, receipt, where, wanted.python is not None, served_by(snapshot, chosen))
+    if not is_current and not blocked:
+        family = value_of(snapshot.os.family)
+        steps = steps_for(decided, receipt, where, wanted.python is not None, served_by(snapshot, chosen), family)
     plan = Plan(
         profile="+".join(profile.name for profile in chosen),
         target=where,
         decision=_as_resolved(decided.decision, receipt),
         steps=(*steps, *manual_steps(chosen, snapshot)),
         packages=receipt.packages if receipt else (),
-        blocked=decided.blocked,
+        blocked=blocked,
         warnings=warnings,
         mirrors=uv.mirrors(host) if host is not None and not wanted.sources else {},
         cost=cost_of(receipt.packages, _free(where)) if receipt and not is_current else None,

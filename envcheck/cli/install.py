@@ -11,11 +11,14 @@ from envcheck.cli._machine import host_of, snapshot_of
 from envcheck.cli._output import deliver
 from envcheck.cli._progress import shown
 from envcheck.schema.errors import InputError
+from envcheck.schema.facts import value_of
 from envcheck.schema.plan import Cost, Plan, Step
 from envcheck.schema.snapshot import Snapshot
 
 HERE = ".envcheck-env"
 """Where an environment is made when nobody says otherwise, in the working folder."""
+_NOT_YET = "Nothing was changed. Add --yes to do it."
+_ELSEWHERE = "This is a plan for another machine: run `envcheck install` there to carry it out."
 
 
 @click.command("install")
@@ -102,7 +105,8 @@ def COMMAND(  # noqa: N802
     if act and prepared.receipt is not None and (yes or prepared.is_current or _agreed(made, snapshot)):
         with shown() as progress:
             made = installing.execute(host, wanted, prepared, progress)
-    deliver((_as_json(made) if format_name == "json" else _as_text(made, snapshot)) + "\n", output)
+    end = _ELSEWHERE if elsewhere else _NOT_YET
+    deliver((_as_json(made) if format_name == "json" else _as_text(made, snapshot, end)) + "\n", output)
     return 1 if made.blocked or (strict and made.warnings) else 0
 
 
@@ -121,21 +125,23 @@ def _sources(offline: bool, wheelhouse: Path | None) -> installing.Offline:  # t
 def _refuse_early(wanted: installing.Wanted, act: bool) -> None:  # type: ignore[name-defined]  # noqa: F821
     """What would make the target unusable is said before anything is resolved, and before anything changes."""
     from envcheck.install.in_place import mend, open_environment
-    from envcheck.install.layout import open_target
+    from envcheck.install.layout import require_switchable, require_target
 
+    if act:
+        require_switchable()
     if wanted.python is not None:
         place = open_environment(wanted.python)
         if act:
             mend(place, lambda line: click.echo(line, err=True))
-    elif act and wanted.target is not None:
-        open_target(wanted.target)
+    elif wanted.target is not None:
+        require_target(wanted.target)
 
 
 def _agreed(plan: Plan, snapshot: Snapshot) -> bool:
     from rich.console import Console
     from rich.prompt import Confirm
 
-    click.echo(_as_text(plan, snapshot, asking=True), err=True)
+    click.echo(_as_text(plan, snapshot), err=True)
     try:
         return Confirm.ask("Do this?", default=True, console=Console(stderr=True))
     except EOFError:
@@ -150,7 +156,7 @@ def _as_json(plan: Plan) -> str:
     return msgspec.json.format(msgspec.json.encode(fields), indent=2).decode()
 
 
-def _as_text(plan: Plan, snapshot: Snapshot, asking: bool = False) -> str:
+def _as_text(plan: Plan, snapshot: Snapshot, end: str = "") -> str:
     from envcheck.schema.describe import machine_line
 
     decision = plan.decision
@@ -167,11 +173,12 @@ def _as_text(plan: Plan, snapshot: Snapshot, asking: bool = False) -> str:
     lines += [_cost_line(plan.cost)] if plan.cost else []
     lines += [f"warning: {warning}" for warning in plan.warnings]
     lines += [f"your setting {name}: {value}" for name, value in plan.mirrors.items()]
-    lines += ["", *(_step_line(number, step) for number, step in enumerate(plan.steps, 1))]
+    windows = value_of(snapshot.os.family) == "windows"
+    lines += ["", *(_step_line(number, step, windows) for number, step in enumerate(plan.steps, 1))]
     if plan.outcome == "done":
         lines += ["", f"Done: change {plan.generation} in {plan.target} is in use. Undo it with `{_undo(plan)}`."]
-    elif not plan.blocked and not asking:
-        lines += ["", "Nothing was changed. Add --yes to do it."]
+    elif end and not plan.blocked:
+        lines += ["", end]
     return "\n".join(lines)
 
 
@@ -192,9 +199,11 @@ def _undo(plan: Plan) -> str:
     return shlex.join(["envcheck", "rollback", option, plan.target])
 
 
-def _step_line(number: int, step: Step) -> str:
+def _step_line(number: int, step: Step, windows: bool) -> str:
     import shlex
+    import subprocess
 
     who = " (as root)" if step.needs_root else ""
     kind = f"yours to run{who}" if step.manual else "envcheck"
-    return f"{number}. [{kind}] {step.says}\n   $ {shlex.join(step.argv)}"
+    command = subprocess.list2cmdline(step.argv) if windows else shlex.join(step.argv)
+    return f"{number}. [{kind}] {step.says}\n   {'>' if windows else '$'} {command}"

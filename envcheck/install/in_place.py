@@ -16,7 +16,7 @@ from pathlib import Path
 from envcheck.host import Host
 from envcheck.install import uv
 from envcheck.install.journal import OPEN, Entry, Journal, State
-from envcheck.install.layout import STATE, flush_folder, require_possible
+from envcheck.install.layout import STATE, flush_folder, require_possible, require_switchable
 from envcheck.install.lockfile import exclusive
 from envcheck.install.receipt import NAME as RECEIPT
 from envcheck.install.receipt import Receipt
@@ -58,6 +58,12 @@ def open_environment(python: Path) -> InPlace:
         raise InputError(
             f"{prefix} belongs to a tool installer (uv tool or pipx): use --target for an environment of its own."
         )
+    if Path(python).is_dir():
+        raise InputError(
+            f"{python} is a folder: --python names an interpreter, such as {Path(python) / 'bin' / 'python'}."
+        )
+    if not (prefix / "pyvenv.cfg").is_file() and not os.path.lexists(python):
+        raise InputError(f"There is no interpreter {python}: --python names that of an environment.")
     if not (prefix / "pyvenv.cfg").is_file():
         raise InputError(
             f"{python} is a system interpreter, which envcheck never changes: use --target for an environment."
@@ -80,6 +86,7 @@ def mend(place: InPlace, progress: Progress) -> None:
 
 @contextlib.contextmanager
 def _only_one(place: InPlace, progress: Progress) -> Iterator[int]:
+    require_switchable()
     place.state.mkdir(exist_ok=True)
     with exclusive(place.state / "lock", WAIT_S, progress) as held:
         yield held

@@ -110,20 +110,33 @@ def flush_all(folder: Path) -> None:
 
 
 def require_possible(root: Path) -> None:
-    """Refuse a path that no interpreter's scripts can carry, and a system whose links cannot switch in one step."""
+    """Refuse a path that no interpreter's scripts can carry."""
     if any(letter in str(root) for letter in "\n\r\0"):
         raise InputError(
             "The target's path has a line break in it, which interpreters' scripts cannot carry: choose another."
         )
-    if os.name == "nt":
+
+
+def require_switchable() -> None:
+    """Refuse a system on which nothing can be switched, or put back, in one step.
+
+    On Windows a rename over a link needs a right that ordinary users lack, and files in use cannot be replaced. Plans
+    are made there, with steps that a person can run.
+    """
+    if is_windows():
         raise InputError(
             "Windows cannot switch an environment in one step without administrator rights: "
             "run the steps that --dry-run shows yourself, or use WSL2."
         )
 
 
-def open_target(root: Path) -> Layout:
-    """The managed environment at `root`, made or continued; one clear sentence where that would harm something else."""
+def is_windows() -> bool:
+    """Whether this is Windows."""
+    return sys.platform == "win32"
+
+
+def require_target(root: Path) -> Layout:
+    """The managed environment at `root`, not written to yet; one sentence where one there would harm something else."""
     layout = Layout(root)
     require_possible(root)
     if root.exists() and not root.is_dir():
@@ -134,11 +147,23 @@ def open_target(root: Path) -> Layout:
                 f"{root} is an environment that envcheck did not make: use --python {root / 'bin' / 'python'}."
             )
         raise InputError(f"{root} is not empty and not an environment of envcheck: choose an empty or new folder.")
+    there = next(folder for folder in (root, *root.parents) if folder.exists())
+    if not there.is_dir():
+        raise InputError(f"{there} is a file: --target {root} would be inside it.")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise InputError(f"{there} cannot be written by this user: choose another --target.")
+    return layout
+
+
+def open_target(root: Path) -> Layout:
+    """The managed environment at `root`, made or continued."""
+    require_switchable()
+    layout = require_target(root)
     try:
         layout.state.mkdir(parents=True, exist_ok=True)
         layout.generations.mkdir(exist_ok=True)
         with (layout.state / "lock").open("ab"):
-            pass  # a read-only file system says so here, before anything is resolved
+            pass  # access rights do not say everything: quotas and network file systems speak only now
     except OSError as error:
         raise InputError(f"{root} cannot be written ({error.strerror}): choose another --target.") from None
     return layout

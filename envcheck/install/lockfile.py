@@ -10,6 +10,8 @@ from pathlib import Path
 
 from envcheck.schema.errors import EnvcheckError
 
+_LOCKED_BYTE = 1 << 30
+
 
 @contextlib.contextmanager
 def exclusive(path: Path, wait_s: float, progress: Callable[[str], None]) -> Iterator[int]:
@@ -54,6 +56,9 @@ def _try_lock_windows(descriptor: int) -> bool:
     import importlib
 
     msvcrt = importlib.import_module("msvcrt")
+    # Bytes are locked from where the file stands. One far behind the end is the same for everybody, and leaves the
+    # holder's number readable: on Windows what is locked cannot be read.
+    os.lseek(descriptor, _LOCKED_BYTE, os.SEEK_SET)
     try:
         msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
     except OSError:

@@ -28,7 +28,12 @@ class Decided(Protocol):
 
 
 def steps_for(
-    decided: Decided, receipt: Receipt | None, target: str, in_place: bool, serves: tuple[str, ...]
+    decided: Decided,
+    receipt: Receipt | None,
+    target: str,
+    in_place: bool,
+    serves: tuple[str, ...],
+    family: str | None = None,
 ) -> Iterable[Step]:
     """Resolve, build, verify, switch. The same steps are carried out, with the files of the run in place of LOCK.
 
@@ -38,6 +43,9 @@ def steps_for(
         return
     tag = receipt.torch_backend if receipt else decided.choice.torch_backend
     backend = ("--torch-backend", tag) if tag else ()
+    if family == "windows":
+        yield from _windows_steps(decided, backend, target, in_place, serves)
+        return
     if receipt is None or any(package.origin == "index" for package in receipt.packages):
         yield Step(
             argv=("uv", "pip", "compile", "--generate-hashes", "--only-binary", ":all:", *backend, "requirements.in"),
@@ -69,6 +77,33 @@ def steps_for(
         argv=("ln", "-sfn", folder, f"{target or 'TARGET'}/current"),
         says="Switch to the new generation in one rename; the old one is kept for `envcheck rollback`",
         done_when="`current` points to the new generation",
+    )
+
+
+def _windows_steps(
+    decided: Decided, backend: tuple[str, ...], target: str, in_place: bool, serves: tuple[str, ...]
+) -> Iterable[Step]:
+    """What a person runs where envcheck cannot switch an environment in one step."""
+    folder = target or "TARGET"
+    if not in_place:
+        yield Step(argv=("uv", "venv", folder), says="Make an environment of its own", manual=True)
+    python = target if in_place else f"{folder}\\Scripts\\python.exe"
+    yield Step(
+        argv=(
+            "uv",
+            "pip",
+            "install",
+            "--python",
+            python,
+            "--only-binary",
+            ":all:",
+            *backend,
+            *decided.choice.requirements,
+        ),
+        says="Install the versions decided on; on Windows envcheck plans and does not switch environments itself",
+        serves=serves,
+        manual=True,
+        done_when="`uv pip check` finds nothing, and `envcheck check --python` of this environment is met",
     )
 
 

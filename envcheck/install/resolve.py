@@ -25,6 +25,10 @@ BEHIND_MINORS = 2
 _HASHED = re.compile(r"^(?P<name>[A-Za-z0-9._-]+)==(?P<version>\S+)\s+--hash=(?P<hash>sha256:[0-9a-f]{64})$")
 
 
+class UnresolvableError(EnvcheckError):
+    """No set of versions meets every requirement at once."""
+
+
 class Target(Record):
     """What the packages are for. `platform` is uv's name of it; empty for the machine uv runs on."""
 
@@ -180,7 +184,13 @@ def _compile(
         arguments += ["--torch-backend", torch_backend]
     output = ("--format", "pylock.toml", "--output-file", str(lock))
     failed = "No set of versions agrees"
-    uv.call(host, "pip", "compile", *arguments, *sources, *output, str(wanted), failed=failed, env=env)
+    try:
+        uv.call(host, "pip", "compile", *arguments, *sources, *output, str(wanted), failed=failed, env=env)
+    except EnvcheckError as error:
+        if uv.is_unreachable(str(error)):
+            raise
+        words = str(error).removeprefix(f"{failed}: ").removeprefix("error: ")
+        raise UnresolvableError(words.removeprefix("No solution found when resolving dependencies cause: ")) from None
     return tomllib.loads(lock.read_text(encoding="utf-8"))
 
 

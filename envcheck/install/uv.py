@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -146,16 +147,12 @@ def call(
 _NO_INDEX = "connect to the network, name a mirror in UV_DEFAULT_INDEX, or use --offline with --wheelhouse."
 
 
+_UNREACHABLE = re.compile(
+    r"failed to fetch|error sending request|dns error|\bconnection\b|\bconnect error|timed out|\bnetwork\b|\b40[34]\b",
+    re.IGNORECASE,
+)
+
+
 def is_unreachable(words: str) -> bool:
     """Whether uv says that an index did not answer, or not with what was asked for."""
-    signs = (
-        "failed to fetch",
-        "error sending request",
-        "dns error",
-        "connection",
-        "timed out",
-        "network",
-        "403",
-        "404",
-    )
-    return any(sign in words.lower() for sign in signs)
+    return _UNREACHABLE.search(words) is not None

@@ -6,6 +6,7 @@ way out is.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from itertools import product
 
@@ -21,6 +22,9 @@ from envcheck.schema.recipe import Choice, Profile
 from envcheck.schema.requirement import Release
 from envcheck.schema.snapshot import Snapshot
 from envcheck.schema.verdict import Intent, Remedy
+
+_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?(?:\[[A-Za-z0-9._, -]+\])?")
+"""A distribution's name, with extras or without (packaging.python.org, "Names and normalization")."""
 
 
 class Decided:
@@ -83,7 +87,7 @@ def _pins(pins: Iterable[tuple[str, str]], policy: Policy | None) -> dict[str, s
     found: dict[str, tuple[str, str]] = {}
     for pin, origin in pins:
         cut = next((i for i, letter in enumerate(pin) if letter in "=<>!~"), None)
-        if cut is None or versions.clauses(pin[cut:]) is None:
+        if cut is None or not _NAME.fullmatch(pin[:cut].strip()) or versions.clauses(pin[cut:]) is None:
             raise InputError(f"The pin {pin!r} is not a package with a version: write name==version.")
         name, specifier = pin[:cut].strip().lower().replace("_", "-"), pin[cut:].strip()
         before, where = found.get(name, ("", ""))

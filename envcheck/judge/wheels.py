@@ -158,7 +158,7 @@ def judge_build(release: TorchRelease, variant: str, facts: WheelFacts) -> Build
         reasons.append(kernels)
     states = {state for state, _ in reasons}
     runs = False if False in states else None if None in states else True
-    because = tuple(text for state, text in reasons if state is runs)
+    because = tuple(text for state, text in reasons if state is runs and text)
     return Build(release=release, variant=variant, runs=runs, in_full=in_full, serves_all=serves_all, because=because)
 
 
@@ -186,7 +186,7 @@ def _system(release: TorchRelease, variant: str, facts: WheelFacts) -> Reason:
 
 def _glibc(release: TorchRelease, facts: WheelFacts) -> Reason:
     if facts.platform is not None and not facts.platform.startswith("linux"):
-        return True, "no C library floor on this system"
+        return True, ""
     if facts.musl:
         return False, "torch has no wheels for musl (Alpine)"
     if facts.glibc is None:
