@@ -7,15 +7,16 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from envcheck.hardware import find
+from envcheck.importers._draft import vendor_of
 
 _COUNT = r"(?:(?<![\w.])(?P<count>[1-9]\d?)(?:\s?(?:x|\*|\u00d7|\u5f20|\u5757|\u5361)\s{0,2}|-|\s{1,2}))?"
-_MAKER = r"(?:nvidia[ -]{1,2})?(?:geforce |tesla |quadro |amd |radeon |instinct )?"
+_MAKER = r"(?:nvidia[ -]{1,2})?(?:geforce |tesla |quadro |amd |radeon |instinct ){0,3}"
 _CONSUMER = (
     r"(?:(?:rtx|gtx|rx)[ -]?(?:pro )?a?\d{3,4}(?: ?(?:ti|super|xtx|xt|gre|laptop|max-q|ada)){0,2}|wx ?\d{4}"
-    r"|(?<=nvidia )[2-5]0[5-9]0(?: ?(?:ti|super)){0,2})"
+    r"|radeon vii|vega ?\d{2}|(?<=nvidia )[2-5]0[5-9]0(?: ?(?:ti|super)){0,2})"
 )
 _DATA_CENTER = (
-    r"(?:a100|a800|h100|h800|h200|b200|b300|gh200|v100s?|mi\d{3}x?|(?-i:GB10|H20|A10G?|A30|A40|L40S?|L20))"
+    r"(?:a100|a800|h100|h800|h200|b200|b300|gh200|v100s?|mi\d{2,3}x?|(?-i:GB10|H20|A10G?|A30|A40|L40S?|L20))"
     r"(?:[ -](?:sxm\d?|pcie|nvl))?"
 )
 """Short product codes count in capitals only: "a10" and "l20" are also ordinary words."""
@@ -44,6 +45,13 @@ def products(text: str) -> Iterator[Named]:
         if row is not None and row.kind != "integrated":
             size = f" {match['memory']}GB" if match["memory"] else ""
             yield Named(row.name, match["name"] + size, int(match["count"]) if match["count"] else None)
+
+
+def maker_of(name: str) -> str:
+    """The maker of a product: as the hardware table has it, else by the words of the name."""
+    row = find(name)
+    maker = row.vendor.lower() if row else ""
+    return maker if maker in ("nvidia", "amd", "intel", "apple") else vendor_of(name)
 
 
 def product_in(text: str) -> str | None:

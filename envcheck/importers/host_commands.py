@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 
 from envcheck.hardware import find
-from envcheck.importers._draft import Draft, Importer, mib, vendor_of
-from envcheck.importers._products import product_in
+from envcheck.importers._draft import Draft, Importer, mib
+from envcheck.importers._products import maker_of, product_in
 from envcheck.schema.paste import Line, Paste
 
 _NVCC = re.compile(r"cuda compilation tools, release (\d{1,2}\.\d{1,2})", re.IGNORECASE)
@@ -126,10 +126,11 @@ def _cards(paste: Paste, draft: Draft) -> bool:
 def _card(draft: Draft, name: str, count: str | None, line: Line) -> None:
     """A card by the name somebody gives it; words of board partners are left out where the product is known."""
     known = name if find(name) else product_in(name) or name
+    vendor = maker_of(known)
     for index in range(int(count or 1)):
-        draft.gpu(vendor_of(name), index, "name", known, line)
+        draft.gpu(vendor, index, "name", known, line)
     if count is None:
-        draft.named(vendor_of(name))
+        draft.named(vendor)
 
 
 def _distro(draft: Draft, name: str, line: Line) -> bool:

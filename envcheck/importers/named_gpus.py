@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import re
 
-from envcheck.importers._draft import Draft, Importer, vendor_of
-from envcheck.importers._products import products
+from envcheck.importers._draft import Draft, Importer
+from envcheck.importers._products import maker_of, products
 from envcheck.schema.paste import Line, Paste
 
-_WORDS = ("rtx", "gtx", "rx ", "wx", "tesla", "nvidia", "v100", "a100", "h100", "h20", "a800", "h800", "l40", "l20",
-          "a10", "a30", "a40", "b200", "b300", "gh200", "gb10", "mi2", "mi3")  # fmt: skip
+_WORDS = (
+    *("rtx", "gtx", "tesla", "nvidia", "rx ", "rx5", "rx6", "rx7", "wx", "vega", "radeon vii", "mi2", "mi3", "mi50"),
+    *("mi60", "mi100", "v100", "a100", "h100", "h20", "a800", "h800", "l40", "l20", "a10", "a30", "a40", "b200"),
+    *("b300", "gh200", "gb10"),
+)
 _COUNT = re.compile(
     r"(?:gpus?|graphics cards?|video cards?) (?:count|number|num)\W{1,6}(\d{1,2})\b"
     r"|(?:number|count|num) of gpus?\W{1,6}(\d{1,2})\b",
@@ -55,7 +58,7 @@ def _one_product(paste: Paste, draft: Draft) -> bool:
     if len(found) != 1:
         return False
     name, count, line = next(iter(found.values()))
-    vendor = vendor_of(name)
+    vendor = maker_of(name)
     for index in range(min(max(count, 1), _MOST)):
         draft.gpu(vendor, index, "name", name, line)
     if not count:

@@ -27,6 +27,9 @@ def counted(text: str) -> bool:
         ("8*H20 96G", ["H20 96GB"] * 8),
         ("nvidia 3090 24GB", ["nvidia 3090 24GB"]),
         ("works on A100 and not on V100", []),
+        ("I have an RX 580 here", ["RX 580"]),
+        ("amd instinct mi50 (gfx906)", ["amd instinct mi50"]),
+        ("RX6700", ["RX6700"]),
         ("section a10 of the log, step 4090 of 5000", []),
         ("GPU: ASUS TUF Gaming GeForce RTX 4070 Ti SUPER OC", ["GeForce RTX 4070 Ti SUPER"]),
         (
@@ -58,3 +61,10 @@ def test_what_a_driver_lists_comes_first() -> None:
         "GPU 0: NVIDIA GeForce RTX 3090 (UUID: GPU-0)\nsomebody else has an A100 80GB"
     )
     assert names(text) == ["NVIDIA GeForce RTX 3090"]
+
+
+@pytest.mark.parametrize("text", ["I have an RX 580 here", "GPU: RX 6700 XT", "2x MI50"])
+def test_the_table_knows_the_maker(text: str) -> None:
+    gpus = import_paste(Paste(text)).snapshot.amd.gpus
+    assert isinstance(gpus, Known)
+    assert gpus.value[0].vendor == "amd"

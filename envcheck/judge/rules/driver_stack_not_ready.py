@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from envcheck.judge.rule import Case, Rule, quoted, spoken
@@ -38,6 +39,29 @@ def judge(case: Case) -> Iterator[Finding]:
     yield from _nothing_seen(case)
     yield from _ollama(case)
     yield from _inside_wsl(case)
+    yield from _on_the_bus(case)
+
+
+def _on_the_bus(case: Case) -> Iterator[Finding]:
+    """`lspci` shows an NVIDIA card, and another driver holds it or none answers."""
+    cards = [line for line in case.paste.having("nvidia corporation") if _CONTROLLER.search(line.text)]
+    for line in case.paste.having("kernel driver in use: "):
+        near = [card for card in cards if 0 < line.number - card.number <= _DETAILS]
+        other = _OTHER.search(line.text)
+        if near and other:
+            says = f"The kernel gave the card to {other.group(1)}, so NVIDIA's driver cannot use it."
+            yield finding(CAUSE, "blocker", says, quoted(near[-1]), quoted(line))
+            return
+    silent = case.torch.available is False or any(word in case.paste for word in _NO_TOOL)
+    if cards and silent and not isinstance(case.snapshot.nvidia.driver, Known):
+        yield finding(CAUSE, "warning", "The card is on the bus, and no driver answers for it.", quoted(cards[0]))
+
+
+_CONTROLLER = re.compile(r"(?:VGA compatible|3D|Display) controller", re.IGNORECASE)
+_OTHER = re.compile(r"in use: (nouveau|vfio-pci|nvidiafb)\b", re.IGNORECASE)
+_DETAILS = 6
+"""Lines that `lspci -k` prints below a device."""
+_NO_TOOL = ("nvidia-smi: command not found", "nvidia-smi: not found", "command 'nvidia-smi' not found")
 
 
 def _inside_wsl(case: Case) -> Iterator[Finding]:
