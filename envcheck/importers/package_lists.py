@@ -173,8 +173,7 @@ def _mentions(paste: Paste, draft: Draft) -> bool:
         for line in paste.having(name):
             if len(line.text) > 300 or ">=" in line.text or "<" in line.text or "requires" in line.text.lower():
                 continue
-            match = _MENTION.search(line.text)
-            if match:
+            for match in _MENTION.finditer(line.text):
                 wanted = match.group(1).lower().replace("_", "-")
                 if wanted in ("torch", "pytorch"):
                     draft.put("python.torch.version", match.group(2), line)

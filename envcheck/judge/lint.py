@@ -19,7 +19,7 @@ from envcheck.judge.row_verdicts import HOLE, OWN_HOLES
 from envcheck.schema.arrivals import Arrivals
 from envcheck.schema.causes import CAUSES
 from envcheck.schema.facts import Record
-from envcheck.schema.pins import Binaries, PinTable, Toolkits
+from envcheck.schema.pins import Binaries, Incompatible, PinTable, Toolkits
 from envcheck.schema.requirement import BackendMatrix, Condition, Operator, Requirement, Sourced
 from envcheck.schema.tables import Distros, Drivers, Kernels, Packages, Rocm, TorchWheels, Variables
 
@@ -35,6 +35,7 @@ TABLES: dict[str, type[Record]] = {
     "pins": PinTable,
     "binaries": Binaries,
     "toolkits": Toolkits,
+    "incompatible": Incompatible,
 }
 _VERSION_OPERATORS = ("version_at_least", "version_below", "serves_cuda", "serves_cuda_in_full")
 _LIST_OPERATORS = ("in", "not_in", "contains_any", "contains_all")

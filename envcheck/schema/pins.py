@@ -27,6 +27,27 @@ class PinTable(Record):
     pins: tuple[Pins, ...]
 
 
+class Pair(Sourced):
+    """Two packages that do not work together in some versions although no metadata says so."""
+
+    package: str
+    versions: str
+    """Specifier on `package`."""
+    beside: str
+    beside_versions: str
+    """Specifier on `beside`."""
+    says: str
+    """What `beside` does that breaks `package`, as the end of a sentence."""
+    models: str = ""
+    """Searched in the model's name; empty where every model meets it."""
+
+
+class Incompatible(Record):
+    """`incompatible.toml`."""
+
+    pair: tuple[Pair, ...]
+
+
 class FlashAttentionWheels(Sourced):
     """The torch releases for which a release of flash-attn has binaries."""
 

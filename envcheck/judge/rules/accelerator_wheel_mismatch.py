@@ -74,7 +74,7 @@ _MAJOR_ONLY = 4
 
 
 _CUDA_12_SINCE = "0.2.2"
-"""From here on the wheels on the Python Package Index are for CUDA 12.
+"""From here on the wheels on the Python Package Index are for CUDA 12, before for CUDA 11.8.
 https://github.com/vllm-project/vllm/releases/tag/v0.2.2"""
 
 
@@ -84,6 +84,8 @@ def _default_wheel(case: Case) -> Iterator[Finding]:
     made_for = cuda_of_tag(row.variant) if row else None
     if row is None and versions.at_least(have or "", _CUDA_12_SINCE):
         made_for = (12, 1)
+    elif row is None and have:
+        made_for = (11, 8)
     torch = case.torch
     if (
         made_for

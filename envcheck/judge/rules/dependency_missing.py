@@ -8,7 +8,7 @@ from envcheck.judge.rule import Case, Rule, quoted, spoken
 from envcheck.judge.rules._common import below, finding
 from envcheck.judge.rules._models import method
 from envcheck.judge.rules._pins import missing_pins, not_listed
-from envcheck.schema.verdict import Finding, Quote
+from envcheck.schema.verdict import Finding, Quote, Severity
 
 CAUSE = "dependency_missing"
 _CHOSEN = {"FLASHINFER": ("flashinfer", "flashinfer-python"), "XFORMERS": ("xformers",)}
@@ -43,7 +43,10 @@ def _quantization(case: Case) -> Iterator[Finding]:
     if wanted and case.package("bitsandbytes") is None:
         sure = case.packages_listed()
         says = "Quantization bitsandbytes needs the package bitsandbytes, which is not listed."
-        yield finding(CAUSE, "blocker" if sure else "warning", says, confidence="likely" if sure else "possible")
+        # `transformers env` and collect_env never name it, so that their silence means nothing; the servers do not
+        # bring it along, while who asks transformers for it has mostly installed it.
+        guess: Severity = "info" if case.backend == "transformers" else "warning"
+        yield finding(CAUSE, "blocker" if sure else guess, says, confidence="likely" if sure else "possible")
 
 
 def _setting(case: Case) -> Quote | None:
