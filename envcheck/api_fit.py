@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 
 from envcheck.fit import fitting, memory_room, search
+from envcheck.fit.beside import Beside, fit_beside
 from envcheck.fit.local_models import Stores
 from envcheck.schema.errors import InputError
 from envcheck.schema.facts import Record
@@ -40,6 +41,10 @@ class Question(Record):
     """What this machine's own runs taught about its speed (`envcheck.calibration`)."""
     stores: Stores | None = None
     """Where downloaded models may lie; None: names are looked up in the catalog alone."""
+    draft: str | None = None
+    """A smaller model that drafts tokens: name, size or file."""
+    lora_rank: int = 0
+    loras: int = 1
 
 
 def fit_rows(question: Question, snapshot: Snapshot) -> tuple[FitRow, ...]:
@@ -51,6 +56,8 @@ def fit_rows(question: Question, snapshot: Snapshot) -> tuple[FitRow, ...]:
     asked = [several[-1].facts for several in found] or _catalog(question)
     by_name = {facts.name: facts for facts in [*asked, *(one.facts for several in found for one in several)]}
     rows = _memory_rows(question, found, asked, room)
+    if question.draft or question.lora_rank:
+        return tuple(rows)  # their speed is that of the model alone
     return tuple(with_speed(row, by_name[row.model], room, question.calibrations) for row in rows)
 
 
@@ -129,12 +136,24 @@ def _row_of(
         row = search.preset(question.preset, one.facts, backend, quant, room).row
         small = None if quant else _in_four_bits(row, one.facts, row.context, room)
         return row if small is None else search.preset(question.preset, one.facts, backend, small.quant, room).row
+    if question.draft or question.lora_rank:
+        many = question.concurrency
+        return fit_beside(
+            one.facts, backend, quant, context, many, room, one.assumptions, one.tensors, _beside(question)
+        )
     row = fitting.fit(one.facts, backend, quant, context, question.concurrency, room, one.assumptions, one.tensors)
     small = None if quant or one.tensors else _in_four_bits(row, one.facts, context, room)
     if small is None or small.memory_mib is None:
         return row
     hint = f"; in {small.quant} it needs {small.memory_mib.total / 1024:.1f} GiB and {small.status}"
     return msgspec.structs.replace(row, why=row.why + hint.replace("tight", "just fits"))
+
+
+def _beside(question: Question) -> Beside:
+    if question.draft is None:
+        return Beside(lora_rank=question.lora_rank, loras=question.loras)
+    found = resolved(question.draft)
+    return Beside(draft=found.facts, draft_quant=found.quantization, lora_rank=question.lora_rank, loras=question.loras)
 
 
 def _in_four_bits(row: FitRow, facts: ModelFacts, context: int, room: Room) -> FitRow | None:

@@ -27,6 +27,11 @@ DEFAULT_SIZES = ("3B", "7B", "8B", "13B", "14B", "30B", "32B")
 @click.option("--best-quant", "search", flag_value="best_quant", help="The most faithful quantization that fits.")
 @click.option("--max-context", "search", flag_value="max_context", help="The longest context that fits.")
 @click.option("--preset", type=click.Choice(["balanced", "performance", "memory_optimized"]))
+@click.option(
+    "--draft", metavar="MODEL", help="Count a smaller model that drafts tokens (llama.cpp, vLLM, Transformers)."
+)
+@click.option("--lora-rank", type=click.IntRange(1), help="Count LoRA adapters of this rank.")
+@click.option("--loras", type=click.IntRange(1), default=1, show_default=True, help="So many adapters at once.")
 @click.option("--calibrate", is_flag=True, help="Scale the speed by what runs under reports/ measured on this machine.")
 @click.option(
     "--calibrate-from",
@@ -48,6 +53,9 @@ def COMMAND(  # noqa: N802  every verb exports this name; one parameter an optio
     gpus: int | None,
     search: str | None,
     preset: str | None,
+    draft: str | None,
+    lora_rank: int | None,
+    loras: int,
     calibrate: bool,
     runs: tuple[Path, ...],
     form: str,
@@ -75,6 +83,9 @@ def COMMAND(  # noqa: N802  every verb exports this name; one parameter an optio
         search=search,
         preset=preset,
         calibrations=_calibrations(calibrate, runs, snapshot),
+        draft=draft,
+        lora_rank=lora_rank or 0,
+        loras=loras,
         stores=None if from_file or assume_file else api_fit.stores_of(os.environ),
     )
     rows = api_fit.fit_rows(question, snapshot)
