@@ -1,10 +1,9 @@
 """Kill real installations at random moments and look at what the next command makes of it.
 
-    python benchmarks/kill_installs.py [--kills 200] [--seed 1] [--in-place | --command]
+    python benchmarks/kill_installs.py [--kills 200] [--seed 1] [--in-place] [--command]
 
 `--in-place` changes an existing environment instead of building a generation beside the old one. `--command` kills the
-command line itself, `envcheck install PROFILE --only`, with real profiles (web, then vector) from a bundle made first;
-that needs an index once.
+command line itself, `envcheck install web --offline --wheelhouse DIR`, with a wheelhouse of each state.
 
 Each round starts an installation on an environment in one of two states, with several packages going up, down, in
 and out, kills the whole process group with SIGKILL after a random delay within the time such an installation takes,
@@ -30,7 +29,6 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import ClassVar
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -47,6 +45,8 @@ from envcheck.schema.plan import Decision  # noqa: E402
 from envcheck.schema.recipe import Choice  # noqa: E402
 from envcheck.verify import verify  # noqa: E402
 from tests.install.conftest import NEW, OLD, World  # noqa: E402
+from tests.install.houses import Houses  # noqa: E402
+from tests.install.houses import installed as installed_by_command  # noqa: E402
 from tests.install.wheels import tree  # noqa: E402
 
 FILES = 400
@@ -150,69 +150,37 @@ def one_round(
     return f"{found}, WRONG" if again and found == "old" else found
 
 
-class Command:
-    """Rounds with the command line and real packages, installed offline from a bundle."""
-
-    PROFILES: ClassVar[dict[str, str]] = {"old": "web", "new": "vector"}
-
-    def __init__(self, folder: Path) -> None:
-        self.house = folder / "wheelhouse"
-        self.envcheck = [sys.executable, "-m", "envcheck"]
-        self.env = {**os.environ, "PYTHONPATH": str(ROOT)}
-        self.finish(*self.envcheck, "bundle", *self.PROFILES.values(), "-o", str(self.house))
-
-    def argv(self, root: Path, state: str) -> list[str]:
-        """The installation of a state."""
-        where = ["--target", str(root), "--only", "--yes", "--offline", "--wheelhouse", str(self.house)]
-        return [*self.envcheck, "install", self.PROFILES[state], *where]
-
-    def finish(self, *argv: str, codes: tuple[int, ...] = (0,)) -> None:
-        """Run a command to its end."""
-        done = subprocess.run(argv, env=self.env, capture_output=True, text=True, check=False)
-        if done.returncode not in codes:
-            raise SystemExit(f"{argv[2:5]} ended with {done.returncode}: {done.stderr[-600:]}")
-
-    def round(self, clean: dict[str, dict[str, str]], root: Path, delay: float, again: bool) -> str:
-        """Kill one installation old → new after `delay`; what the next command ends in."""
-        self.finish(*self.argv(root, "old"))
-        process = subprocess.Popen(
-            self.argv(root, "new"),
-            env=self.env,
-            start_new_session=True,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        time.sleep(delay)
+def command_rounds(folder: Path, kills: int, seed: int, in_place: bool) -> None:
+    """Kill the command line at random moments and print the tally."""
+    houses, chance = Houses(folder, files=FILES), random.Random(seed)
+    clean = houses.clean(in_place)
+    houses.copy(folder / "timing", in_place)
+    started = time.perf_counter()
+    houses.finish(*houses.install(folder / "timing", "new", in_place))
+    span = (time.perf_counter() - started) * 1.1
+    tally: collections.Counter[str] = collections.Counter()
+    for number in range(kills):
+        root, again = folder / f"round-{number}", chance.random() < 0.5
+        houses.copy(root, in_place)
+        process = houses.start(*houses.install(root, "new", in_place))
+        time.sleep(chance.uniform(0, span))
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         if again:
-            self.finish(*self.argv(root, "new"))
+            houses.finish(*houses.install(root, "new", in_place))
         else:
             # 2: there is nothing to take back, because the killed installation had not got that far.
-            self.finish(*self.envcheck, "rollback", "--target", str(root), codes=(0, 2))
-        found = next((name for name, files in clean.items() if files == installed(root, False)), "MIXED")
-        return found if found == ("new" if again else "old") else f"{found}, WRONG"
-
-
-def command_rounds(folder: Path, kills: int, seed: int) -> None:
-    """Run the rounds with the command line and print the tally."""
-    command, chance = Command(folder), random.Random(seed)
-    clean: dict[str, dict[str, str]] = {}
-    for state in STATES:
-        started = time.perf_counter()
-        command.finish(*command.argv(folder / f"clean-{state}", state))
-        span = time.perf_counter() - started
-        clean[state] = installed(folder / f"clean-{state}", False)
-    tally: collections.Counter[str] = collections.Counter()
-    for number in range(kills):
-        root, again = folder / f"round-{number}", chance.random() < 0.5
-        outcome = command.round(clean, root, chance.uniform(0, span * 1.1), again)
-        tally[f"{'install again' if again else 'rollback'} → {outcome}"] += 1
+            houses.finish(*houses.rollback(root, in_place), codes=(0, 2))
+        after = installed_by_command(root, in_place)
+        outcome = next((name for name, files in clean.items() if files == after), "MIXED")
+        wanted = "new" if again else "old"
+        tally[f"{'install again' if again else 'rollback'} → {outcome}{'' if outcome == wanted else ', WRONG'}"] += 1
         shutil.rmtree(root)
         print(f"\r{number + 1}/{kills}", end="", file=sys.stderr, flush=True)
+    mode = "in place" if in_place else "generations"
     files = {state: len(each) for state, each in clean.items()}
-    print(f"\n{kills} kills of the command, seed {seed}, delays 0 to {span * 1.1:.2f} s, files {files}")
+    print(f"\n{kills} kills of the command, {mode}, seed {seed}, delays 0 to {span:.2f} s, files {files}")
     for outcome, count in sorted(tally.items()):
         print(f"  {outcome}: {count}")
 
@@ -234,7 +202,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="kill-") as folder:
         os.environ["UV_CACHE_DIR"] = str(Path(folder) / "uv-cache")
         if options.command:
-            command_rounds(Path(folder), options.kills, options.seed)
+            command_rounds(Path(folder), options.kills, options.seed, options.in_place)
             return
         world = World(Path(folder), files=FILES)
         clean: dict[str, dict[str, str]] = {}

@@ -137,10 +137,11 @@ def install_in_place(
 
 
 def rollback_in_place(place: InPlace, progress: Progress) -> int:
-    """Undo the last change; its number is returned."""
+    """Undo the last change, which may be one that died half-way; its number is returned."""
     with _only_one(place, progress):
         journal = Journal(place.state / "journal.jsonl")
-        recover_in_place(place, journal, progress)
+        if (undone := recover_in_place(place, journal, progress)) is not None:
+            return undone
         last = next((e for e in reversed(journal.entries()) if e.state in ("applied", "rolled_back")), None)
         if last is None or last.state != "applied" or not place.saved.is_dir():
             raise InputError(f"{place.prefix} has no change of envcheck to undo.")
@@ -151,15 +152,18 @@ def rollback_in_place(place: InPlace, progress: Progress) -> int:
         return last.generation
 
 
-def recover_in_place(place: InPlace, journal: Journal, progress: Progress) -> None:
-    """Where an installation died half-way, put back what was saved."""
+def recover_in_place(place: InPlace, journal: Journal, progress: Progress) -> int | None:
+    """Where an installation died half-way, put back what was saved; the number of that change, None without one."""
     last = journal.last()
+    undone = None
     if last is not None and last.state in OPEN:
         progress(f"undoing an interrupted installation (change {last.generation})")
         restore(place)
         state: State = "rolled_back" if last.state == "restoring" else "restored"
         _notes(journal, last.generation, last.profile)(state, "found at the next start")
+        undone = last.generation
     _forget(place)
+    return undone
 
 
 def _forget(place: InPlace) -> None:

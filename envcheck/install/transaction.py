@@ -134,12 +134,17 @@ def _fill(host: Host, folder: Path, lock: Path, sources: Sequence[str], hint: st
     uv.call(host, "pip", "sync", *to, *sources, str(lock), failed=failed, hint=hint, held=(held,))
 
 
-def recover(layout: Layout, journal: Journal, progress: Progress) -> None:
-    """Finish the story of an installation that died: what it left is removed, or was already complete."""
+def recover(layout: Layout, journal: Journal, progress: Progress) -> bool:
+    """Finish the story of an installation that died: what it left is removed, or was already complete.
+
+    True where something was removed: the environment is then what it was before that installation.
+    """
     last = journal.last()
     current = layout.current_number()
+    undone = False
     if last is not None and last.state in OPEN:
         finished = current == last.generation
+        undone = not finished
         if finished:
             layout.switch(last.generation)  # the links beside `current` may be missing still
         else:
@@ -160,14 +165,20 @@ def recover(layout: Layout, journal: Journal, progress: Progress) -> None:
             layout.remove(number)
     for leftover in layout.generations.glob(".doomed-*"):
         shutil.rmtree(leftover, ignore_errors=True)
+    return undone
 
 
 def rollback(layout: Layout, to: int | None, progress: Progress) -> int:
-    """Make an older generation current (default: the one before); its number is returned."""
+    """Make an older generation current (default: the one before); its number is returned.
+
+    After an installation that died there is nothing else to do than to remove what it left: nothing of it was in use.
+    """
     with exclusive(layout.state / "lock", WAIT_S, progress):
         journal = Journal(layout.state / "journal.jsonl")
-        recover(layout, journal, progress)
+        undone = recover(layout, journal, progress)
         current, numbers = layout.current_number(), layout.numbers()
+        if undone and to is None and current is not None:
+            return current
         if current is None:
             raise InputError(f"{layout.root} has no generation to roll back from: nothing was installed there yet.")
         wanted = to if to is not None else _before(current, numbers, journal)

@@ -89,6 +89,20 @@ def test_a_death_half_way_is_undone_at_the_next_start(world: World, place: InPla
     assert state(place) == before
 
 
+def test_taking_back_a_change_that_died_goes_no_further(world: World, place: InPlace, quiet: Progress) -> None:
+    before = state(place)
+    put(world, place, quiet)
+    after = state(place)
+    journal = Journal(place.state / "journal.jsonl")
+    save(place)
+    journal.append(Entry(state="applying", generation=2))
+    next((place.prefix / "lib").rglob("alpha/part1.py")).unlink()
+    assert rollback_in_place(place, quiet) == 2
+    assert state(place) == after
+    assert rollback_in_place(place, quiet) == 1
+    assert state(place) == before
+
+
 def test_environments_that_are_not_ours_to_change(tmp_path: Path) -> None:
     def environment(name: str, *marks: str) -> Path:
         root = tmp_path / name

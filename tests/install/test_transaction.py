@@ -98,6 +98,19 @@ def test_what_a_dead_installation_left_is_removed(world: World, tmp_path: Path, 
     assert (last.state, last.generation) == ("abandoned", 2)
 
 
+def test_taking_back_an_installation_that_died_goes_no_further(world: World, tmp_path: Path, quiet: Progress) -> None:
+    root = tmp_path / "env"
+    put(world, root, OLD, quiet)
+    put(world, root, NEW, quiet)
+    layout = Layout(root)
+    Journal(layout.state / "journal.jsonl").append(Entry(state="started", generation=3, previous=2))
+    (layout.folder(3) / "bin").mkdir(parents=True)
+    assert rollback(layout, None, quiet) == 2
+    assert (versions(root), layout.numbers()) == (NEW, [1, 2])
+    assert rollback(layout, None, quiet) == 1
+    assert versions(root) == OLD
+
+
 def test_a_death_right_after_the_switch_counts_as_done(world: World, tmp_path: Path, quiet: Progress) -> None:
     root = tmp_path / "env"
     put(world, root, OLD, quiet)
