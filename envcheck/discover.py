@@ -6,8 +6,8 @@ imported until asked for, and a folder listing is the registry.
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 from envcheck.schema.errors import InputError
@@ -16,7 +16,9 @@ from envcheck.schema.errors import InputError
 def names(package: str) -> list[str]:
     """Module names in `package` ("envcheck.formats"), sorted; names with a leading underscore are private."""
     where = import_module(package).__path__
-    return sorted(p.stem for folder in where for p in Path(folder).glob("*.py") if not p.stem.startswith("_"))
+    # Asked for a dozen times in a check: matching patterns against paths costs twenty times the listing.
+    files = (name for folder in where for name in os.listdir(folder) if name.endswith(".py"))  # noqa: PTH208
+    return sorted(name.removesuffix(".py") for name in files if not name.startswith("_"))
 
 
 def load(package: str, name: str, attribute: str) -> Any:

@@ -23,6 +23,18 @@ PROVED_FROM_FILES = frozenset({"accelerator_wheel_mismatch", "numpy_abi_mismatch
 """Causes that rows suspect from versions and that compiled modules prove: their `Rule.proved` runs all the same."""
 
 
+ABOUT_GPUS = frozenset({
+    "device_permission_denied", "driver_userspace_mismatch", "gpu_hardware_fault", "gpu_memory_in_use",
+    "gpu_memory_insufficient", "kv_cache_memory_insufficient", "p2p_or_iommu_fault", "parallel_size_exceeds_gpus",
+    "visible_devices_misconfigured",
+})  # fmt: skip
+"""Causes that no reading of a machine without a GPU can show; their rules are not even loaded there."""
+ABOUT_A_MODEL = frozenset({"backend_too_old_for_model", "host_resources_insufficient"})
+"""Causes that readings show only of a model that was named."""
+SAID_ONLY = frozenset({"shared_library_missing"})
+"""Causes whose rules read error lines alone."""
+
+
 def _has_read_modules(snapshot: Snapshot) -> bool:
     """Whether a probe looked into compiled modules and saw something that rules can hold against torch or NumPy."""
     python = snapshot.python
@@ -41,13 +53,16 @@ def cause_verdicts(snapshot: Snapshot, intent: Intent) -> Iterator[Verdict]:
 
     The rules look at GPUs and at what is installed for them; a machine with neither has nothing for them to find.
     """
-    if isinstance(snapshot.gpus, Absent) and not isinstance(snapshot.python.package("torch"), Known):
+    no_gpu = isinstance(snapshot.gpus, Absent)
+    if no_gpu and not isinstance(snapshot.python.package("torch"), Known):
         return
     from envcheck.judge.diagnose import merge
     from envcheck.judge.rule import Case, Rule
 
     case, spoken = Case(snapshot, intent), spoken_for()
     for name in names(RULES):
+        if (no_gpu and name in ABOUT_GPUS) or (not intent.model and name in ABOUT_A_MODEL) or name in SAID_ONLY:
+            continue
         if name in spoken and not (name in PROVED_FROM_FILES and _has_read_modules(snapshot)):
             continue
         rule: Rule = load(RULES, name, "RULE")

@@ -10,6 +10,8 @@ device (identity and memory first, then slower or rarer figures), then {"links":
 
 from __future__ import annotations
 
+import gc
+import os
 import sys
 
 TYPE_CHECKING = False
@@ -66,11 +68,12 @@ def words(value: Any) -> str | None:
 
 
 def start_lean() -> None:
-    """Put light stand-ins where the binding imports modules that it hardly uses.
+    """Put light stand-ins where the binding imports modules that it hardly uses, and look for no garbage meanwhile.
 
     Importing `ctypes.util` and `string` for real costs more than starting Python and loading the binding's own
     functions. Whatever else somebody asks of a stand-in comes from the real module.
     """
+    gc.disable()
     stand_in("ctypes.util", find_library=lambda name: real("ctypes.util", "find_library")(name))
     stand_in("string", capwords=lambda words, sep: sep.join(word.capitalize() for word in words.split(sep)))
 
@@ -83,7 +86,9 @@ def stand_in(module: str, **have: Any) -> None:
 
 
 def real(module: str, name: str) -> Any:
-    """What the module itself calls `name`."""
+    """What the module itself calls `name`. The import system looks for its own names (`__path__`) on every module."""
+    if name.startswith("__"):
+        raise AttributeError(name)
     sys.modules.pop(module, None)
     return getattr(__import__(module, fromlist=[name]), name)
 
@@ -275,4 +280,7 @@ def nvlinks(nvml: Any, handle: Any, places: dict[str, int]) -> dict[int, int]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    code = main()
+    sys.stdout.flush()
+    # Taking the binding's thousand classes apart again takes as long as asking eight GPUs.
+    os._exit(code)

@@ -32,7 +32,8 @@ MOST_DEEP = 2
 its folder alone: torch and Transformers keep thousands of modules there."""
 _RECORD_LIMIT = 4 * 1024 * 1024
 _LIBRARIES = (".so", ".pyd", ".dll", ".dylib") if os.name == "nt" else (".so",)
-_NEAR = re.compile(rf"\n((?:[^/,\"\n]+/){{0,{MOST_DEEP}}})([^/,\"\n]+\.py),")
+# Possessive: a line that does not fit is given up at once, and most of torch's are headers.
+_NEAR = re.compile(rf"\n((?:[^/,\"\n]++/){{0,{MOST_DEEP}}}+)([^/,\"\n]++)(?<=\.py),")
 _SONAME = re.compile(r"\.so(?:\.[\d.]+)?$")
 _OUTSIDE = re.compile(r"/(?:tests?|\.\.)/|^//|[\0\"\\]")
 """Tests, and folders that are not below site-packages or whose name is quoted."""

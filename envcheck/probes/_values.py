@@ -24,8 +24,10 @@ def text(value: object, limit: int = TEXT_LIMIT) -> str | None:
     """A stripped, printable, non-empty text of at most `limit` characters."""
     if not isinstance(value, str):
         return None
-    kept = "".join(c if c.isprintable() else " " for c in value[: limit * 4]).strip()
-    return kept.encode("utf-8", "replace").decode("utf-8", "replace")[:limit] or None
+    kept = value[: limit * 4]
+    if not kept.isprintable():  # nearly all are, and then nothing needs replacing
+        kept = "".join(c if c.isprintable() else " " for c in kept).encode("utf-8", "replace").decode("utf-8", "replace")
+    return kept.strip()[:limit] or None
 
 
 def whole(value: object) -> int | None:
