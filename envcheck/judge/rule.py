@@ -11,9 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from envcheck.judge.device import Device, devices_of
 from envcheck.judge.rows import load
 from envcheck.judge.stack import Torch, torch_of
 from envcheck.judge.versions import Version, version
@@ -23,6 +22,9 @@ from envcheck.schema.need import ModelNeed
 from envcheck.schema.paste import NAMED, Line, Paste, compiled
 from envcheck.schema.snapshot import Snapshot
 from envcheck.schema.verdict import Finding, Intent, Link, Quote, Remedy
+
+if TYPE_CHECKING:
+    from envcheck.judge.device import Device
 
 _SHORT = {
     "tp": "tensor-parallel-size",
@@ -54,6 +56,8 @@ class Case:
     @cached_property
     def devices(self) -> tuple[Device, ...]:
         """Every GPU that was named, with what the hardware table knows about it."""
+        from envcheck.judge.device import devices_of  # brings the hardware table, which few machines without a GPU need
+
         return devices_of(self.snapshot)
 
     @cached_property

@@ -15,7 +15,7 @@ from envcheck.probes._values import tables, text, texts, whole
 from envcheck.schema.snapshot import Damage, DamageKind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
     from envcheck.host import Host
     from envcheck.probes._distributions import Entry
@@ -31,12 +31,14 @@ MOST_DEEP = 2
 """Folders above a module that is looked for ("torch/nn/functional.py" has two). A package deeper down is looked for by
 its folder alone: torch and Transformers keep thousands of modules there."""
 _RECORD_LIMIT = 4 * 1024 * 1024
-_LIBRARIES = (".so", ".pyd", ".dll", ".dylib") if os.name == "nt" else (".so",)
+_ENDINGS = rb"\.(?:so[.\d]*+|pyd|dll)" if os.name == "nt" else rb"\.so[.\d]*+"
+_LIBRARY = re.compile(rb"(?P<ending>" + _ENDINGS + rb"),[^,\n]*+,(?P<size>\d{1,15})\b")
+_DEEP = re.compile(rb"/__init__\.py,")
 # Possessive: a line that does not fit is given up at once, and most of torch's are headers.
-_NEAR = re.compile(rf"\n((?:[^/,\"\n]++/){{0,{MOST_DEEP}}}+)([^/,\"\n]++)(?<=\.py),")
-_SONAME = re.compile(r"\.so(?:\.[\d.]+)?$")
-_OUTSIDE = re.compile(r"/(?:tests?|\.\.)/|^//|[\0\"\\]")
-"""Tests, and folders that are not below site-packages or whose name is quoted."""
+_MODULE = rb"((?:[^/,\"\n]++/){0,%d}+)([^/,\"\n]++)(?<=\.py)," % MOST_DEEP
+_FIRST, _NEAR = re.compile(_MODULE), re.compile(rb"\n" + _MODULE)
+_OUTSIDE = re.compile(rb"/(?:tests?|\.\.)/|^//|[\0\"\\\x80-\xff]")
+"""Tests, folders that are not below site-packages, and names that are quoted or not ASCII: no module has such."""
 
 Files = dict[str, dict[str, int | None]]
 """Folder below site-packages to the names in it; of shared libraries with their size in bytes."""
@@ -60,58 +62,54 @@ def look(host: Host, site: str, entries: Iterable[Entry]) -> dict[str, Any]:
 
 
 def recorded(content: bytes) -> Files:
-    """What a RECORD names that is worth a look, without tests and without what lies outside site-packages."""
-    lines = "\n" + content.decode("utf-8", "replace")
-    found: Files = {}
-    for folder, name in _NEAR.findall(lines):
-        found.setdefault(folder[:-1], {})[name] = None
-    for path, _ in _ending(lines, "/__init__.py"):
-        folder, _, name = path.rpartition("/")
-        found.setdefault(folder, {})[name] = None
-    for ending in _LIBRARIES:
-        for path, size in _ending(lines, ending):
-            folder, _, name = path.rpartition("/")
-            if ending != ".so" or _SONAME.search(name):
-                found.setdefault(folder, {})[name] = int(size) if size.isdecimal() and len(size) < 16 else None
-    return {folder: names for folder, names in found.items() if not _OUTSIDE.search(f"/{folder}/")}
+    """What a RECORD names that is worth a look, without tests and without what lies outside site-packages.
 
-
-def _ending(lines: str, ending: str) -> Iterator[tuple[str, str]]:
-    """(path, size) of the lines whose path has `ending` before its comma.
-
-    The whole text is searched for it: to take torch's 15,000 lines apart costs as much as all the rest of a reading.
+    The whole text is searched for what is wanted, and never copied: to take torch's 15,000 lines apart, or only to
+    decode its 1.5 MB, costs as much as several other probes.
     """
-    at = lines.find(ending)
-    while at != -1:
-        comma, end = lines.find(",", at), lines.find("\n", at)
-        if -1 < comma < (end if end != -1 else len(lines)):
-            yield (
-                lines[lines.rfind("\n", 0, at) + 1 : comma],
-                lines[comma : end if end != -1 else None].rpartition(",")[2].strip(),
-            )
-        at = lines.find(ending, max(comma, at + 1))
+    found: dict[bytes, dict[bytes, int | None]] = {}
+    first = _FIRST.match(content)
+    for folder, name in [*_NEAR.findall(content), *([first.groups()] if first else [])]:
+        found.setdefault(folder[:-1], {})[name] = None
+    for deep in _DEEP.finditer(content):
+        found.setdefault(_line(content, deep.start()), {})[b"__init__.py"] = None
+    for library in _LIBRARY.finditer(content):
+        folder, _, name = (_line(content, library.start()) + library["ending"]).rpartition(b"/")
+        if b"," not in name:
+            found.setdefault(folder, {})[name] = int(library["size"])
+    kept = {folder: names for folder, names in found.items() if not _OUTSIDE.search(b"/" + folder + b"/")}
+    return {f.decode(): {name.decode("utf-8", "replace"): size for name, size in kept[f].items()} for f in kept}
+
+
+def _line(content: bytes, end: int) -> bytes:
+    """The line that `end` is in, up to there."""
+    return content[content.rfind(b"\n", 0, end) + 1 : end]
 
 
 def _compare(host: Host, site: str, files: Files) -> tuple[list[str], list[str]]:
     """Paths that are missing and libraries that are shorter than recorded, below site-packages."""
     missing, cut = [], []
     listed: dict[str, set[str] | dict[str, int]] = {}
-    gone: dict[str, bool] = {}
-    for folder in sorted(files, key=lambda folder: folder.count("/")):
-        names = files[folder]
-        if folder.count("/") >= MOST_DEEP and set(names) == {"__init__.py"}:
-            if _is_gone(folder, listed, gone):
-                missing.append(f"{folder}/__init__.py")
+    deep: list[str] = []
+    for folder, names in files.items():
+        if folder.count("/") >= MOST_DEEP and len(names) == 1 and "__init__.py" in names:
+            deep.append(folder)
             continue
         place = f"{site}/{folder}" if folder else site
-        sized = any(size is not None for size in names.values())
+        sized = any(names.values())
         there = listed[folder] = host.sizes(place) if sized else set(host.names(place))
         for name, size in names.items():
             if name not in there:
                 missing.append(f"{folder}/{name}" if folder else name)
             elif size is not None and isinstance(there, dict) and 0 <= there[name] < size:
                 cut.append(f"{folder}/{name}")
-    return missing, cut
+    gone: dict[str, bool] = {}
+    missing += [f"{folder}/__init__.py" for folder in sorted(deep) if _is_gone(folder, listed, gone)]
+    return sorted(missing, key=_depth), cut
+
+
+def _depth(path: str) -> int:
+    return path.count("/")
 
 
 def _is_gone(folder: str, listed: dict[str, Any], gone: dict[str, bool]) -> bool:

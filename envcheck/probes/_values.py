@@ -26,7 +26,9 @@ def text(value: object, limit: int = TEXT_LIMIT) -> str | None:
         return None
     kept = value[: limit * 4]
     if not kept.isprintable():  # nearly all are, and then nothing needs replacing
-        kept = "".join(c if c.isprintable() else " " for c in kept).encode("utf-8", "replace").decode("utf-8", "replace")
+        kept = (
+            "".join(c if c.isprintable() else " " for c in kept).encode("utf-8", "replace").decode("utf-8", "replace")
+        )
     return kept.strip()[:limit] or None
 
 

@@ -6,6 +6,8 @@ File names and version files first: a version in a path costs nothing, starting 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from envcheck.probes import _dpkg, _interpreter
@@ -18,8 +20,6 @@ from envcheck.schema.probe import Evidence, Probe
 from envcheck.schema.snapshot import Toolchain
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from envcheck.host import Host
 
 _SONAMES_TEXT = """
@@ -36,28 +36,36 @@ _NVCC_JSON = re.compile(r'"(?:cuda_nvcc|nvcc)"\s*:\s*\{[^}]*"version"\s*:\s*"([\
 _CUDA_JSON = re.compile(r'"cuda"\s*:\s*\{[^}]*"version"\s*:\s*"([\d.]{3,20})"')
 
 
+Answer = dict[str, Any]
+Later = Callable[[], Answer]
+"""What only a program can tell: it is started once all of them are known, beside the others."""
+
+
 def collect(host: Host) -> Evidence:
     """Looks along PATH, CUDA_HOME and `/usr/local/cuda*`; runs at most gcc, g++, ninja, nvcc and ptxas."""
     layout = _interpreter.find(host)
     loader = Loader(host)
     libraries = {name: loader.version(path, name) for name in SONAMES if (path := loader.find(name))}
-    programs: dict[str, Callable[[], dict[str, Any]]] = {
-        "gcc": lambda: _compiler(host, "CC", "gcc"),
-        "gxx": lambda: _compiler(host, "CXX", "g++"),
-        "cmake": lambda: _cmake(host),
-        "ninja": lambda: _program(host, "ninja", "--version", ("ninja-build",)),
-        "cuda": lambda: _toolkit(host),
-        "triton_ptxas": lambda: _triton_ptxas(host, layout),
+    programs: dict[str, Answer | Later] = {
+        "gcc": _compiler(host, "CC", "gcc"),
+        "gxx": _compiler(host, "CXX", "g++"),
+        "cmake": _cmake(host),
+        "ninja": _program(host, "ninja", "--version", ("ninja-build",)),
+        "cuda": _toolkit(host),
+        "triton_ptxas": _triton_ptxas(host, layout),
     }
+    told = {name: answer for name, answer in programs.items() if isinstance(answer, dict)}
+    asked = together({name: answer for name, answer in programs.items() if not isinstance(answer, dict)})
     return {
-        **together(programs),
+        **told,
+        **asked,
         "headers": _headers(host, layout),
         "openmp": _openmp(host),
         "libraries": libraries,
     }
 
 
-def _compiler(host: Host, variable: str, program: str) -> dict[str, Any]:
+def _compiler(host: Host, variable: str, program: str) -> Answer | Later:
     """The compiler that builds take: the variable's, else the usual name on PATH."""
     named = host.env.get(variable, "").split(" ")[0]
     path = (
@@ -71,13 +79,15 @@ def _compiler(host: Host, variable: str, program: str) -> dict[str, Any]:
     owner = re.sub(r"^[\w-]*-linux-gnu\w*-", "", real)
     if number and (version := _dpkg.version(host, path.rsplit("/", 1)[-1], (owner,))):
         return {"found": True, "version": version, "by": "dpkg"}
-    if host.level >= 1:
-        done = host.run([path, "-dumpfullversion", "-dumpversion"])
-        if done.ok and (version := first_version(done.out) or done.out.strip()[:10]):
-            return {"found": True, "version": version, "by": "run"}
-        if done.failure == "timeout" and not number:
-            return {"found": True, "version": "", "by": "run", "failure": "timeout"}
-    return {"found": True, "version": number.group(1) if number else "", "by": "name"}
+    by_name = {"found": True, "version": number.group(1) if number else "", "by": "name"}
+    return partial(_ask_compiler, host, path, by_name) if host.level >= 1 else by_name
+
+
+def _ask_compiler(host: Host, path: str, by_name: Answer) -> Answer:
+    done = host.run([path, "-dumpfullversion", "-dumpversion"])
+    if done.ok and (version := first_version(done.out) or done.out.strip()[:10]):
+        return {"found": True, "version": version, "by": "run"}
+    return by_name if by_name["version"] else {**by_name, "failure": done.failure}
 
 
 def _headers(host: Host, layout: _interpreter.Layout) -> bool | None:
@@ -100,7 +110,7 @@ def _openmp(host: Host) -> bool:
     return any(host.exists(f"{triple}/{n}/include/omp.h") for triple in triples for n in host.names(triple))
 
 
-def _cmake(host: Host) -> dict[str, Any]:
+def _cmake(host: Host) -> Answer | Later:
     """CMake's version stands in the name of its folder of modules ("share/cmake-3.25")."""
     path = host.which("cmake")
     if not path:
@@ -112,7 +122,7 @@ def _cmake(host: Host) -> dict[str, Any]:
     return _program(host, "cmake", "--version", ("cmake",))
 
 
-def _program(host: Host, program: str, argument: str, packages: tuple[str, ...]) -> dict[str, Any]:
+def _program(host: Host, program: str, argument: str, packages: tuple[str, ...]) -> Answer | Later:
     path = host.which(program)
     if not path:
         return {"found": False}
@@ -120,16 +130,22 @@ def _program(host: Host, program: str, argument: str, packages: tuple[str, ...])
         return {"found": True, "version": version, "by": "dpkg"}
     if host.level < 1:
         return {"found": True, "version": ""}
-    done = host.run([path, argument])
-    return {
-        "found": True,
-        "version": first_version(done.out + "\n" + done.err) or "",
-        "by": "run",
-        "failure": done.failure,
-    }
+    return partial(_ask_program, host, [path, argument], first_version)
 
 
-def _toolkit(host: Host) -> dict[str, Any]:
+def _ask_program(host: Host, argv: list[str], read: Callable[[str], str | None]) -> Answer:
+    done = host.run(argv)
+    version = read(done.out + "\n" + done.err) or ""
+    return {"found": True, "version": version, "by": "run", "failure": done.failure}
+
+
+def _release(printed: str) -> str | None:
+    """The version that nvcc and ptxas print ("Cuda compilation tools, release 12.4, V12.4.131")."""
+    found = re.search(r"release [\d.]+, V(\d+\.\d+\.\d+)", printed)
+    return found.group(1) if found else None
+
+
+def _toolkit(host: Host) -> Answer | Later:
     """The CUDA toolkit that a build would take: CUDA_HOME, then nvcc on PATH, then `/usr/local/cuda`."""
     homes = [(name, host.env.get(name, "")) for name in ("CUDA_HOME", "CUDA_PATH")]
     found = host.which("nvcc")
@@ -138,15 +154,10 @@ def _toolkit(host: Host) -> dict[str, Any]:
     others = [name.removeprefix("cuda-") for name in host.names("/usr/local") if re.fullmatch(r"cuda-\d+\.\d+", name)]
     for origin, home in homes:
         if home and host.exists(f"{home}/bin/nvcc"):
-            version, by = _toolkit_version(host, home, f"{home}/bin/nvcc")
-            return {
-                "found": True,
-                "from": origin,
-                "version": version,
-                "by": by,
-                "ptxas": host.exists(f"{home}/bin/ptxas"),
-                "others": others,
-            }
+            version, by = _toolkit_version(host, home)
+            ptxas = host.exists(f"{home}/bin/ptxas")
+            known = {"found": True, "from": origin, "version": version, "by": by, "ptxas": ptxas, "others": others}
+            return known if version or host.level < 1 else partial(_ask_nvcc, host, f"{home}/bin/nvcc", known)
     return {"found": False, "others": others, "stated": next((name for name, home in homes[:2] if home), "")}
 
 
@@ -157,7 +168,11 @@ def _behind_script(host: Host, nvcc: str) -> str:
     return host.real_path(script.group(1)) if script else real
 
 
-def _toolkit_version(host: Host, home: str, nvcc: str) -> tuple[str, str]:
+def _ask_nvcc(host: Host, nvcc: str, known: Answer) -> Answer:
+    return {**known, **_ask_program(host, [nvcc, "--version"], _release)}
+
+
+def _toolkit_version(host: Host, home: str) -> tuple[str, str]:
     content = host.read(f"{home}/version.json", 65536) or ""
     if found := _NVCC_JSON.search(content) or _CUDA_JSON.search(content):
         return found.group(1), "version.json"
@@ -167,14 +182,10 @@ def _toolkit_version(host: Host, home: str, nvcc: str) -> tuple[str, str]:
     if found := re.search(r"#define CUDA_VERSION (\d{4,6})\b", host.read(f"{home}/include/cuda.h", 65536) or ""):
         number = int(found.group(1))
         return f"{number // 1000}.{number % 1000 // 10}", "cuda.h"
-    if host.level >= 1:
-        printed = host.run([nvcc, "--version"]).out
-        if found := re.search(r"release [\d.]+, V(\d+\.\d+\.\d+)", printed):
-            return found.group(1), "run"
     return "", ""
 
 
-def _triton_ptxas(host: Host, layout: _interpreter.Layout) -> dict[str, Any]:
+def _triton_ptxas(host: Host, layout: _interpreter.Layout) -> Answer | Later:
     """The assembler inside the triton wheel; it decides whether JIT kernels can be made for this GPU."""
     stated = host.env.get("TRITON_PTXAS_PATH", "")
     paths = [stated] if stated.startswith("/") else []
@@ -184,9 +195,7 @@ def _triton_ptxas(host: Host, layout: _interpreter.Layout) -> dict[str, Any]:
         return {"found": False}
     if host.level < 1 or not host.is_real:
         return {"found": True, "version": ""}
-    done = host.run([path, "--version"])
-    found = re.search(r"release [\d.]+, V(\d+\.\d+\.\d+)", done.out)
-    return {"found": True, "version": found.group(1) if found else "", "by": "run", "failure": done.failure}
+    return partial(_ask_program, host, [path, "--version"], _release)
 
 
 def parse(evidence: Evidence) -> Toolchain:
