@@ -14,6 +14,10 @@ from envcheck.schema.verdict import CHAIN, Judgement, Remedy, Verdict
 _WEIGHT = {"blocker": 0, "warning": 1, "info": 2}
 _RISK = {"safe": 0, "restart": 1, "risky": 2}
 _ALL_BACKENDS = 1_000
+_WANTED_FIRST = ("vllm", "transformers", "llama.cpp", "sglang", "ollama", "tensorrt-llm")
+"""Among equals: the backends that most people come for."""
+_PROFILES = {"vllm": "vllm", "transformers": "transformers", "llama.cpp": "llama-cpp", "sglang": "sglang"}
+"""Backends that `envcheck install` installs, and its names for them."""
 RELEASE = "backend.release"
 """End of the id of the verdict that an older release than the newest is the one that runs here."""
 OWN_BUILD = "device.accelerator"
@@ -44,7 +48,17 @@ def first_action(judgement: Judgement) -> Action | None:
         titles = listed([backend_title(name) for name in ready])
         command = shlex.join(["envcheck", "run", *(word for name in ready[:1] for word in ("--backend", name))])
         return Action(says=f"Prove with real prompts what is ready ({titles}).", commands=(command,))
-    return next(iter(actions(judgement)), None)
+    return next(iter(actions(judgement)), None) or _install_action(judgement)
+
+
+def _install_action(judgement: Judgement) -> Action | None:
+    """Where nothing is known to be wrong: install one of the backends that nothing stands in the way of."""
+    waiting = [name for name, state in judgement.backends.items() if state.status == "ready_after_install"]
+    profile = next((_PROFILES[name] for name in _WANTED_FIRST if name in waiting and name in _PROFILES), None)
+    if profile is None:
+        return None
+    says = f"Install one of what runs here: {listed([backend_title(name) for name in waiting])}."
+    return Action(says=says, commands=(f"envcheck install {profile}",))
 
 
 def actions(judgement: Judgement) -> tuple[Action, ...]:
@@ -63,7 +77,8 @@ def actions(judgement: Judgement) -> tuple[Action, ...]:
             key = (verdict.remedy.says.partition(". ")[0].rstrip("."), verdict.remedy.commands)
             groups.setdefault(key, []).append(verdict)
     stuck = all(state.status in ("blocked", "unknown") for state in judgement.backends.values())
-    ordered = sorted(groups.values(), key=lambda group: _urgency(group, stuck=stuck))
+    installed = {v.backend for v in judgement.verdicts if v.id == f"{v.backend}.{INSTALLED}" and v.status == "met"}
+    ordered = sorted(groups.values(), key=lambda group: _urgency(group, installed, stuck=stuck))
     return tuple(_action(group) for group in ordered)
 
 
@@ -90,6 +105,8 @@ def helps_of(judgement: Judgement) -> Callable[[Verdict], bool]:
             return False
         if verdict.backend in hopeless or (verdict.backend in own and verdict.id == f"{verdict.backend}.{INSTALLED}"):
             return False
+        if verdict.backend in older and verdict.id == f"{verdict.backend}.{OWN_BUILD}":
+            return False
         if verdict.backend not in older or verdict.status != "not_met":
             return True
         return verdict.fixed_by_install and verdict.id != f"{verdict.backend}.{INSTALLED}"
@@ -115,14 +132,23 @@ def _can_be_mended(verdict: Verdict) -> bool:
     return verdict.remedy is not None and (bool(verdict.remedy.commands) or verdict.link != "device")
 
 
-def _urgency(group: list[Verdict], *, stuck: bool) -> tuple[int, int, int, int, int]:
-    weight = min(_WEIGHT[v.severity] if v.status == "not_met" else 1 + _WEIGHT[v.severity] for v in group)
+def _urgency(group: list[Verdict], installed: set[str], *, stuck: bool) -> tuple[int, ...]:
+    weight = min(_weight(v, installed) for v in group)
     backends = {v.backend for v in group}
+    wanted = min(_WANTED_FIRST.index(name) if name in _WANTED_FIRST else len(_WANTED_FIRST) for name in backends)
     breadth = _ALL_BACKENDS if "machine" in backends else len(backends)
     risk = min(_RISK[_remedy(v).risk] for v in group)
     middle = (-breadth, risk) if stuck else (risk, -breadth)
     words_only = int(not _remedy(group[0]).commands)
-    return weight, words_only, *middle, min(CHAIN.index(v.link) for v in group)
+    elsewhere = int(bool(installed) and not backends & (installed | {"machine"}))
+    return weight, words_only, elsewhere, *middle, min(CHAIN.index(v.link) for v in group), wanted
+
+
+def _weight(verdict: Verdict, installed: set[str]) -> int:
+    """What blocks before what warns; that another release of an installed backend runs here mends what blocks it."""
+    if verdict.id == f"{verdict.backend}.{RELEASE}" and verdict.backend in installed:
+        return _WEIGHT["blocker"]
+    return _WEIGHT[verdict.severity] if verdict.status == "not_met" else 1 + _WEIGHT[verdict.severity]
 
 
 def _action(group: list[Verdict]) -> Action:

@@ -136,6 +136,14 @@ def _nvidia_state(scene: Scene) -> AnyFact:
 # --- host ------------------------------------------------------------------------------------------------------------
 
 
+def _libc(scene: Scene) -> AnyFact:
+    """Which C library: as it was read, else that of the distribution (the table lists those with glibc)."""
+    os, glibc = scene.snapshot.os, _glibc(scene)
+    if isinstance(os.libc, Unknown) and isinstance(glibc, Known):
+        return Known(value="glibc", source=glibc.source)
+    return os.libc
+
+
 def _glibc(scene: Scene) -> AnyFact:
     """The C library as read, else as the table knows it for the distribution; musl has none."""
     os = scene.snapshot.os
@@ -230,7 +238,7 @@ VOCABULARY: dict[str, Path] = {
     "os.family": Path("text", _field("os", "family")),
     "os.distro": Path("text", _field("os", "distro")),
     "os.arch": Path("text", _field("os", "arch")),
-    "os.libc": Path("text", _field("os", "libc")),
+    "os.libc": Path("text", _libc),
     "os.glibc": Path("version", _glibc),
     "os.wsl": Path("flag", _field("os", "wsl")),
     "os.container": Path("text", _field("os", "container")),

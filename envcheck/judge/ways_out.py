@@ -9,6 +9,7 @@ import msgspec
 
 from envcheck.judge import versions
 from envcheck.judge.scene import Scene
+from envcheck.judge.wheels import accelerator
 from envcheck.schema.facts import Known, Observation, value_of
 from envcheck.schema.requirement import Backend, Release
 from envcheck.schema.verdict import SCOPES, Remedy, Scope, Verdict
@@ -100,9 +101,12 @@ def _by_hand(scene: Scene, release: Release) -> Remedy:
     backend = scene.backend
     package = backend.packages[0]
     folder = f".envs/{package}"
-    words = [f'uv pip install --python {folder} "{package}=={release.version}"']
-    if release.index:
-        words.append(f"--extra-index-url {release.index} --torch-backend={release.variant}")
+    version, index, variant = release.version, release.index, release.variant
+    if backend.cpu_index and accelerator(scene.snapshot) == "cpu":
+        version, index, variant = f"{version}+cpu", backend.cpu_index.format(version=version), "cpu"
+    words = [f'uv pip install --python {folder} "{package}=={version}"']
+    if index:
+        words.append(f"--extra-index-url {index} --torch-backend={variant}")
     words += [option for command in backend.install[:1] if (option := command.partition(f" {package} ")[2])]
     return Remedy(
         says=f"Install {backend.title} {release.version} in an environment of its own.",

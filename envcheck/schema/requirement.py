@@ -104,6 +104,8 @@ class Backend(Record):
     port: int | None = None
     install: tuple[str, ...] = ()
     """Commands that install it, as text for a person."""
+    cpu_index: str = ""
+    """Package index of its wheels for the CPU alone, which bear the label "cpu"; "{version}" stands for the release."""
 
 
 class OtherBuild(Sourced):

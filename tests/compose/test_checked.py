@@ -56,6 +56,28 @@ def test_what_concerns_the_machine_comes_first_where_nothing_runs() -> None:
     assert safe.says == "Do it."
 
 
+def test_what_mends_an_installed_backend_comes_before_what_is_not_there() -> None:
+    other = Remedy(says="Install vLLM 0.31.0 elsewhere.", commands=("x",))
+    found = actions(
+        judged(
+            "limited",
+            verdict("sglang.a", "not_met", remedy=FIX),
+            verdict("vllm.backend.installed", "met"),
+            verdict("vllm.backend.release", "warning", severity="warning", remedy=other),
+        )
+    )
+    assert [a.says for a in found] == ["Install vLLM 0.31.0 elsewhere.", "Do it."]
+
+
+def test_where_nothing_is_wrong_something_is_to_be_installed() -> None:
+    states = {"ollama": "ready_after_install", "vllm": "ready_after_install", "sglang": "blocked"}
+    backends = {name: BackendState(status=status, why="…") for name, status in states.items()}  # type: ignore[arg-type]
+    found = first_action(Judgement(worst="met", backends=backends, verdicts=()))
+    assert found is not None
+    assert found.says == "Install one of what runs here: Ollama and vLLM."
+    assert found.commands == ("envcheck install vllm",)
+
+
 def test_what_is_ready_is_proved_first() -> None:
     found = first_action(judged("ready", verdict("ollama.a", "not_met", remedy=FIX)))
     assert found is not None

@@ -106,3 +106,10 @@ def test_a_release_that_takes_another_python_gets_one() -> None:
     ways = verdict(evaluate(machine(driver="535.216.01", python="3.9.18"), Intent(), ["vllm"]), "vllm.python.version")
     assert ways.status == "not_met"
     assert "uv venv --python 3.9 .envs/vllm" in [c for w in ways.ways_out for c in w.commands]
+
+
+def test_a_machine_without_a_gpu_gets_the_cpu_wheel() -> None:
+    text = 'os = "linux"\ndistro = "Debian 12"\npython = "3.12.4"\npackages = {}\ngpus = []\ncpu_flags = ["avx2"]\n'
+    judgement = evaluate(assume.to_snapshot(assume.read(text, "m.toml")), Intent(), ["vllm"])
+    _, install = verdict(judgement, "vllm.backend.release").ways_out[0].commands
+    assert '"vllm==0.29.0+cpu" --extra-index-url https://wheels.vllm.ai/0.29.0/cpu --torch-backend=cpu' in install
