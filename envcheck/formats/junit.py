@@ -6,6 +6,7 @@ that is a skipped case whose message says so; each case keeps its exact status a
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
@@ -34,7 +35,7 @@ def render(document: Any, style: Style) -> str:  # noqa: ARG001
 def _requirements(root: Element, machine: Machine) -> None:
     suite = SubElement(root, "testsuite", name=f"requirements of {inert(machine.snapshot.alias)}")
     if machine.timestamp:
-        suite.set("timestamp", inert(machine.timestamp))
+        suite.set("timestamp", _utc(machine.timestamp))
     if machine.changes:
         said = {f"changed: {c.what}": f"{c.before} → {c.after}" for c in machine.changes.found}
         _properties(suite, since=machine.changes.since, changes=str(len(said)), **said)
@@ -43,6 +44,15 @@ def _requirements(root: Element, machine: Machine) -> None:
         _properties(case, status=verdict.status, severity=verdict.severity, cause=verdict.cause or "")
         _result(case, verdict)
     _count(suite)
+
+
+def _utc(timestamp: str) -> str:
+    """ISO 8601 in UTC without a zone, as the format's readers expect; other text stays as it is."""
+    try:
+        moment = datetime.fromisoformat(timestamp)
+    except ValueError:
+        return inert(timestamp)
+    return (moment.astimezone(UTC) if moment.tzinfo else moment).replace(tzinfo=None).isoformat(timespec="seconds")
 
 
 def _result(case: Element, verdict: Verdict) -> None:

@@ -56,6 +56,8 @@ def _rule(verdict: Verdict) -> dict[str, Any]:
     }
     if verdict.source.startswith("https://"):
         rule["helpUri"] = verdict.source
+    if verdict.remedy is not None:
+        rule["help"] = {"text": inert(" ".join([verdict.remedy.says, *verdict.remedy.commands]))}
     return rule
 
 
@@ -78,13 +80,19 @@ def _result(verdict: Verdict, position: int, machine: Machine) -> dict[str, Any]
     return result
 
 
+POLICY_FILE = "envcheck.toml"
+"""Where a project pins, forbids and waives: the one file of a repository in which something can be done about any
+verdict. GitHub shows no result without a file
+(https://docs.github.com/en/code-security/reference/code-scanning/sarif-files/sarif-support)."""
+
+
 def _locations(verdict: Verdict, machine: Machine) -> list[dict[str, Any]]:
-    """The backend on the machine, in each file that the verdict rests on: the project's policy, what was read."""
-    logical = [{"fullyQualifiedName": f"{inert(machine.snapshot.alias)}/{verdict.backend}"}]
-    places = [
-        {"logicalLocations": logical, "physicalLocation": {"artifactLocation": {"uri": uri}}} for uri in _files(verdict)
+    """The backend on the machine, in each file that the verdict rests on, else in the project's policy."""
+    logical = [{"fullyQualifiedName": f"{inert(machine.snapshot.alias)}/{inert(verdict.backend)}", "kind": "module"}]
+    return [
+        {"logicalLocations": logical, "physicalLocation": {"artifactLocation": {"uri": uri}, "region": {"startLine": 1}}}
+        for uri in _files(verdict) or [POLICY_FILE]
     ]
-    return places or [{"logicalLocations": logical}]
 
 
 def _files(verdict: Verdict) -> list[str]:

@@ -107,6 +107,20 @@ def test_junit_counts_what_it_lists(document: CheckDocument | Report) -> None:
     assert failed == {verdict_id for verdict_id, status in wanted(document) if status == "not_met"}
 
 
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("2026-11-21T04:00:00+00:00", "2026-11-21T04:00:00"),
+        ("2026-11-21T04:00:00Z", "2026-11-21T04:00:00"),
+        ("2026-11-21T06:30:00+02:30", "2026-11-21T04:00:00"),
+        ("yesterday", "yesterday"),
+    ],
+)
+def test_junit_states_utc_without_a_zone(said: str, shown: str) -> None:
+    report = compose(titan_subject(), msgspec.structs.replace(HEADER, timestamp=said))
+    assert fromstring(render(report, "junit"))[0].get("timestamp") == shown
+
+
 def test_a_wrong_answer_is_no_failure_but_a_lost_one_is_an_error() -> None:
     root = fromstring(render(compose(titan_subject(), HEADER), "junit"))
     cases = {case.get("name"): case for case in root.iter("testcase") if property_of(case, "answer")}
@@ -173,6 +187,8 @@ def test_sarif_follows_the_rules_of_its_specification(document: CheckDocument | 
                 assert result["level"] == "none"
             else:
                 assert result["level"] in ("error", "warning", "note")
+            place = result["locations"][0]["physicalLocation"]
+            assert (place["artifactLocation"]["uri"], place["region"]["startLine"]) == ("envcheck.toml", 1)
 
 
 PROMETHEUS_LINE = re.compile(
