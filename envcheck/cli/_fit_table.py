@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from envcheck.formats._text import wrap
 from envcheck.schema.fit import FitRow
 from envcheck.schema.speed import Band
 
@@ -41,16 +42,41 @@ def _band(band: Band) -> str:
     return f"{band.value:.0f} ({band.low:.0f}–{band.high:.0f}) tok/s"
 
 
-def console(rows: Sequence[FitRow]) -> str:
-    """Aligned columns, then each row's command and what was assumed."""
+def console(rows: Sequence[FitRow], width: int | None = None) -> str:
+    """Aligned columns, then each row's command and what was assumed; a list where a terminal is too narrow.
+
+    `width` is the terminal's in columns; None: there is no terminal, and lines may be of any length.
+    """
     table = [HEADINGS, *(cells(row) for row in rows)]
     widths = [max(len(line[i]) for line in table) for i in range(len(HEADINGS) - 1)]
+    if width is not None and sum(widths) + 2 * len(widths) + _LEAST_WHY > width:
+        return "\n".join([*(line for row in rows for line in _listed(row, width)), *_details(rows)]) + "\n"
     lines = [
         "  ".join([*(cell.ljust(width) for cell, width in zip(line, widths, strict=False)), line[-1]]).rstrip()
         for line in table
     ]
     lines += _details(rows)
     return "\n".join(lines) + "\n"
+
+
+_LEAST_WHY = 20
+"""Columns that the reason needs to be worth a column of its own."""
+
+
+def _listed(row: FitRow, width: int) -> list[str]:
+    """One row as a short paragraph: what decides first, the figures below it."""
+    named = dict(zip(HEADINGS, cells(row), strict=True))
+    room = "" if row.memory_mib is None else f"needs {named['needs']} of {named['room']}"
+    limits = ", ".join(f"{name} {named[name]}" for name in ("context", "users") if named[name] != "–")
+    speed = "" if named["decode"] == "–" else f"decode {named['decode']}"
+    texts = [room, limits, speed, row.why if row.status not in ("fits", "tight") else ""]
+    head = f"{named['model']}, {row.backend} {row.quant}: {named['verdict']}"
+    lines = wrap(head, width)
+    return [*lines[:1], *(f"  {line}" for line in lines[1:]), *_indented(texts, width)]
+
+
+def _indented(texts: Sequence[str], width: int) -> list[str]:
+    return [f"  {line}" for text in texts if text for line in wrap(text, max(width - 2, 8))]
 
 
 def _details(rows: Sequence[FitRow]) -> list[str]:

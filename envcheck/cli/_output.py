@@ -27,6 +27,11 @@ def style_of(stream: TextIO | None = None, env: Mapping[str, str] | None = None,
     return Style(width=columns, colour=colour, unicode=_carries(stream, "✔▲✘·…│≥"), templates=templates)
 
 
+def terminal_width() -> int | None:
+    """Columns of the terminal that standard output goes to; None where it goes into a file or a pipe."""
+    return shutil.get_terminal_size((100, 24)).columns if _is_terminal(sys.stdout) else None
+
+
 def deliver(text: str, path: Path | None = None) -> None:
     """Print `text`, or write it to `path` (UTF-8) in one move, so that no reader ever sees half a file.
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from envcheck.cli._machine import machine_options, snapshot_of
-from envcheck.cli._output import deliver
+from envcheck.cli._output import deliver, terminal_width
 from envcheck.schema.backend import spelled
 from envcheck.schema.fit import Calibration, FitRow
 from envcheck.schema.snapshot import Snapshot
@@ -89,7 +89,7 @@ def COMMAND(  # noqa: N802  every verb exports this name; one parameter an optio
         stores=None if from_file or assume_file else api_fit.stores_of(os.environ),
     )
     rows = api_fit.fit_rows(question, snapshot)
-    deliver(_rendered(rows, form), output)
+    deliver(_rendered(rows, form, None if output else terminal_width()), output)
     return api_fit.exit_code(rows, strict)
 
 
@@ -101,11 +101,13 @@ def _calibrations(wanted: bool, runs: tuple[Path, ...], snapshot: Snapshot) -> t
     return learned(runs, snapshot)
 
 
-def _rendered(rows: tuple[FitRow, ...], form: str) -> str:
+def _rendered(rows: tuple[FitRow, ...], form: str, width: int | None) -> str:
     import msgspec
 
     from envcheck.cli import _fit_table
 
     if form == "json":
         return msgspec.json.format(msgspec.json.encode(rows), indent=2).decode() + "\n"
-    return _fit_table.markdown(rows) if form == "markdown" else _fit_table.console(rows)
+    if form == "markdown":
+        return _fit_table.markdown(rows)
+    return _fit_table.console(rows, width)

@@ -10,31 +10,76 @@ import msgspec
 
 from envcheck.compose._cells import row, table
 from envcheck.compose.statistics import half_width
-from envcheck.schema.blocks import Block, Cell, Mark, Note, Section
-from envcheck.schema.describe import backend_title, cpu_text, driver_text, gpus_text, os_text, plural, ram_text
+from envcheck.schema.blocks import Block, Cell, Fold, Mark, Note, Section
+from envcheck.schema.describe import backend_title, cpu_text, driver_text, gpus_text, listed, os_text, plural, ram_text
 from envcheck.schema.facts import text_of, value_of
 from envcheck.schema.report import Change, Changes, Subject
 from envcheck.schema.run import Run
 from envcheck.schema.snapshot import Snapshot
-from envcheck.schema.verdict import Judgement
+from envcheck.schema.verdict import Judgement, Verdict
 
-_SILENT = (("not judged", "met"), ("met", "not judged"), ("not judged", "skipped"), ("skipped", "not judged"))
 _GOOD = ("ready", "met", "waived")
+_UNJUDGED = "not judged"
+_SILENT = ((_UNJUDGED, "met"), ("met", _UNJUDGED), (_UNJUDGED, "skipped"), ("skipped", _UNJUDGED))
+_KNOWN = ("vllm", "sglang", "tensorrt-llm", "flash-attn", "xformers", "torchvision", "torchaudio", "triton")
+"""Packages that decide about a backend, beside those of the package table."""
 
 
 def changes_section(old: Subject, new: Subject, since: str) -> Section:
-    """Every difference between two looks at a machine, or the statement that there is none."""
+    """Every difference between two looks at a machine, or the statement that there is none.
+
+    What came along (dependencies, requirements that only one of the looks judged) is folded away.
+    """
     found = list(changes(old, new))
     title = f"Changes since {since}" if since else "Changes"
-    block: Block = Note(text="Nothing that matters changed.", mark="good")
-    if found:
-        rows = [row(Cell(text=c.what, mark=c.mark), c.before, c.after) for c in found]
-        caption = f"{plural(len(found), 'change')}"
-        basis = "Speed: shown where the 95 % interval of the paired prompts excludes no change."
-        block = table(
-            caption, ["What", "Before", "Now"], rows, basis if any("tokens/s" in c.after for c in found) else ""
-        )
-    return Section(id="changes", title=title, blocks=(block,))
+    if not found:
+        return Section(id="changes", title=title, blocks=(Note(text="Nothing that matters changed.", mark="good"),))
+    named = {*_KNOWN, *(package.name for package in (*old.tables.packages, *new.tables.packages))}
+    telling = [one for one in found if _tells(one, named)]
+    rest = [one for one in found if one not in telling]
+    names = {v.id: _name(v) for subject in (old, new) for v in subject.judgement.verdicts}
+    blocks: list[Block] = [Note(text=_summary(found), mark=_worst(found))]
+    if telling:
+        noise = "Speed: shown where the 95 % interval of the paired prompts excludes no change."
+        basis = noise if any("tokens/s" in one.after for one in telling) else ""
+        blocks.append(table("Changes", ["What", "Before", "Now"], [_line(one, names) for one in telling], basis))
+    if rest:
+        lines = table("What came along", ["What", "Before", "Now"], [_line(one, names) for one in rest])
+        blocks.append(Fold(title=f"{plural(len(rest), 'change')} that came along", blocks=(lines,)))
+    return Section(id="changes", title=title, blocks=tuple(blocks))
+
+
+def _tells(change: Change, named: set[str]) -> bool:
+    if change.what.startswith("package "):
+        return change.what.removeprefix("package ") in named
+    return _UNJUDGED not in (change.before, change.after)
+
+
+def _line(change: Change, names: dict[str, str]) -> tuple[Cell, ...]:
+    return row(Cell(text=names.get(change.what, change.what), mark=change.mark), change.before, change.after)
+
+
+def _name(verdict: Verdict) -> str:
+    title = verdict.title or verdict.id
+    return title if verdict.backend == "machine" else f"{backend_title(verdict.backend)}: {title}"
+
+
+def _summary(found: list[Change]) -> str:
+    """How many packages, and which way the requirements went."""
+    packages = sum(one.what.startswith("package ") for one in found)
+    better = sum(one.after == "met" and one.before != _UNJUDGED for one in found)
+    worse = sum(one.before == "met" and one.after not in ("met", _UNJUDGED) for one in found)
+    said = [
+        plural(packages, "package") if packages else "",
+        f"{plural(better, 'requirement')} now met" if better else "",
+        f"{plural(worse, 'requirement')} no longer met" if worse else "",
+    ]
+    return f"{plural(len(found), 'change')}" + (f": {listed([text for text in said if text])}." if any(said) else ".")
+
+
+def _worst(found: list[Change]) -> Mark:
+    marks = {one.mark for one in found}
+    return "bad" if "bad" in marks else "good" if "good" in marks else "caution"
 
 
 def changes_since(old: Subject, since: str, snapshot: Snapshot, judgement: Judgement) -> Changes:
@@ -107,8 +152,8 @@ def _entries(
 def _backends(old: Subject, new: Subject) -> Iterator[Change]:
     a, b = old.judgement.backends, new.judgement.backends
     for name in dict.fromkeys([*a, *b]):
-        before = a[name].status if name in a else "not judged"
-        after = b[name].status if name in b else "not judged"
+        before = a[name].status if name in a else _UNJUDGED
+        after = b[name].status if name in b else _UNJUDGED
         if before != after:
             yield _state(backend_title(name), before, after)
 
@@ -119,12 +164,12 @@ def _verdicts(old: Subject, new: Subject) -> Iterator[Change]:
     for verdict in new.judgement.verdicts:
         if verdict.severity == "info":
             continue
-        before = a.pop(verdict.id, "not judged")
+        before = a.pop(verdict.id, _UNJUDGED)
         if before != verdict.status and (before, verdict.status) not in _SILENT:
             yield _state(verdict.id, before, verdict.status)
     for verdict_id, before in a.items():
-        if (before, "not judged") not in _SILENT:
-            yield _state(verdict_id, before, "not judged")
+        if (before, _UNJUDGED) not in _SILENT:
+            yield _state(verdict_id, before, _UNJUDGED)
 
 
 def _state(what: str, before: str, after: str) -> Change:

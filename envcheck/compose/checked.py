@@ -43,11 +43,12 @@ def check_document(
 
 def first_action(judgement: Judgement) -> Action | None:
     """What to do first: prove what is ready, else the most useful remedy; None when no remedy is known or needed."""
-    ready = [name for name, state in judgement.backends.items() if state.status == "ready"]
+    ready = ready_to_prove(judgement)
     if ready:
         titles = listed([backend_title(name) for name in ready])
         command = shlex.join(["envcheck", "run", *(word for name in ready[:1] for word in ("--backend", name))])
-        return Action(says=f"Prove with real prompts what is ready ({titles}).", commands=(command,))
+        word = "ready" if any(state.status == "ready" for state in judgement.backends.values()) else "installed"
+        return Action(says=f"Prove with real prompts what is {word} ({titles}).", commands=(command,))
     return next(iter(actions(judgement)), None) or _install_action(judgement)
 
 
@@ -59,6 +60,15 @@ def _install_action(judgement: Judgement) -> Action | None:
         return None
     says = f"Install one of what runs here: {listed([backend_title(name) for name in waiting])}."
     return Action(says=says, commands=(f"envcheck install {profile}",))
+
+
+def ready_to_prove(judgement: Judgement) -> list[str]:
+    """Backends that are ready; where none is, those that are there and work with limits."""
+    states = judgement.backends
+    ready = [name for name, state in states.items() if state.status == "ready"]
+    there = {v.backend for v in judgement.verdicts if v.id == f"{v.backend}.{INSTALLED}" and v.status == "met"}
+    lacking = {v.backend for v in judgement.verdicts if v.status == "not_met" and v.fixed_by_install}
+    return ready or [name for name in states if states[name].status == "limited" and name in there - lacking]
 
 
 def actions(judgement: Judgement) -> tuple[Action, ...]:

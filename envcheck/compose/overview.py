@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from envcheck.compose._cells import STATE_WORDS, row, table
-from envcheck.compose.checked import first_action
+from envcheck.compose.checked import first_action, ready_to_prove
 from envcheck.compose.installs import first_install
 from envcheck.compose.profiles import missing
 from envcheck.schema.blocks import Block, Cell, Commands, Note, Section
@@ -39,7 +39,8 @@ def outcome(subject: Subject) -> Outcome:
     states = [state.status for state in subject.judgement.backends.values()]
     readiness: Readiness = next((status for status in _ORDER if status in states), "unknown")
     proofs = proven_runs(subject)
-    first = first_install(subject) or first_action(subject.judgement)
+    is_there = bool(ready_to_prove(subject.judgement))
+    first = (None if is_there else first_install(subject)) or first_action(subject.judgement)
     gaps = _missing(subject)
     return Outcome(
         readiness=readiness,
@@ -49,7 +50,7 @@ def outcome(subject: Subject) -> Outcome:
         report_status="partial" if gaps else "complete",
         missing=gaps,
         environment_status=_environment_status(readiness, bool(proofs)),
-        next_phase=_next_phase(readiness, bool(proofs), first),
+        next_phase=_next_phase(readiness, bool(proofs), first, is_there=is_there),
     )
 
 
@@ -118,11 +119,11 @@ def _environment_status(readiness: Readiness, proven: bool) -> str:
     }[readiness]
 
 
-def _next_phase(readiness: Readiness, proven: bool, first: Action | None) -> str:
+def _next_phase(readiness: Readiness, proven: bool, first: Action | None, *, is_there: bool) -> str:
     if proven:
         return "run the benchmark plan on the proved backend, then choose the model to deploy"
-    if readiness == "ready":
-        return "prove a ready backend with real prompts (envcheck run)"
+    if is_there:
+        return "prove an installed backend with real prompts (envcheck run)"
     if readiness in ("limited", "ready_after_install"):
         return "install what is missing, then prove it with real prompts (envcheck run)"
     if readiness == "blocked":

@@ -132,11 +132,14 @@ def fit_lines(rows: tuple[FitRow, ...], style: Style) -> list[str]:
     widths = [max(width_of(line[i]) for line in table) for i in range(len(table[0]))]
     if sum(widths) + 2 * len(widths) <= max(style.width, MIN_WIDTH):
         return ["  ".join(pad(cell, width) for cell, width in zip(line, widths, strict=True)) for line in table]
-    return [
-        line
-        for row in rows
-        for line in indented(f"{row.model} {row.backend} {row.quant}: {_fit_text(row, style)}", "", style, rest="  ")
-    ]
+    lines = []
+    for model in dict.fromkeys(row.model for row in rows):
+        lines += indented(model, "", style)
+        found = [row for row in rows if row.model == model]
+        for row in found:
+            text = f"{_fit_text(row, style)} {row.backend} {row.quant}"
+            lines += indented(text, "  ", style, rest="    ")
+    return lines
 
 
 def _fit_text(row: FitRow, style: Style) -> str:

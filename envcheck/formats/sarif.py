@@ -89,10 +89,10 @@ verdict. GitHub shows no result without a file
 def _locations(verdict: Verdict, machine: Machine) -> list[dict[str, Any]]:
     """The backend on the machine, in each file that the verdict rests on, else in the project's policy."""
     logical = [{"fullyQualifiedName": f"{inert(machine.snapshot.alias)}/{inert(verdict.backend)}", "kind": "module"}]
-    return [
-        {"logicalLocations": logical, "physicalLocation": {"artifactLocation": {"uri": uri}, "region": {"startLine": 1}}}
-        for uri in _files(verdict) or [POLICY_FILE]
+    places = [
+        {"artifactLocation": {"uri": uri}, "region": {"startLine": 1}} for uri in _files(verdict) or [POLICY_FILE]
     ]
+    return [{"logicalLocations": logical, "physicalLocation": place} for place in places]
 
 
 def _files(verdict: Verdict) -> list[str]:

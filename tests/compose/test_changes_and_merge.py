@@ -11,6 +11,7 @@ from envcheck.compose.changes import changes, changes_section, speed_ratio
 from envcheck.compose.merged import merge
 from envcheck.compose.statistics import half_width, repeats_for
 from envcheck.formats import render
+from envcheck.schema.blocks import Fold, Note, Table
 from envcheck.schema.facts import Unknown
 from envcheck.schema.run import PromptRun, Run, Validation
 from envcheck.schema.snapshot import Package
@@ -31,6 +32,20 @@ def test_nothing_changed_is_said() -> None:
     assert list(changes(titan_subject(), titan_subject())) == []
     assert section.title == "Changes since Friday"
     assert "Nothing that matters changed." in str(section.blocks)
+
+
+def test_what_came_along_is_folded_behind_what_tells() -> None:
+    there = {"pip": "24.0", "torch": "2.14", "tqdm": "4"}
+    packages = tuple(Package(name=name, version=version) for name, version in there.items())
+    python = msgspec.structs.replace(titan_v().python, packages=known(packages))
+    section = changes_section(titan_subject(), titan_subject(snapshot=titan_v(python=python)), "")
+    note, shown, folded = section.blocks
+    assert isinstance(note, Note)
+    assert note.text == "2 changes: 2 packages."
+    assert isinstance(shown, Table)
+    assert [cells[0].text for cells in shown.rows] == ["package torch"]
+    assert isinstance(folded, Fold)
+    assert folded.title == "1 change that came along"
 
 
 def test_driver_packages_states_and_verdicts_are_compared() -> None:

@@ -11,12 +11,13 @@ import pytest
 from click.testing import CliRunner
 
 from envcheck import api_fit
+from envcheck.cli import _fit_table
 from envcheck.cli.estimate import COMMAND as ESTIMATE
 from envcheck.cli.fit import COMMAND as FIT
 from envcheck.fit.fitting import fit
 from envcheck.fit.row_speed import with_speed
 from envcheck.schema.errors import InputError
-from envcheck.schema.fit import Room
+from envcheck.schema.fit import FitRow, Room
 from tests.fit.gguf_bytes import gguf, small_llama
 from tests.fit.made import PLAIN, room
 from tests.fit.test_local_models import MODEL_LAYER, ollama_store
@@ -140,6 +141,18 @@ def test_tables_for_people(machine: str, form: str, tmp_path: Path) -> None:
     text = target.read_text()
     assert "Qwen2.5-7B-Instruct" in text
     assert "Assumed:" in text
+
+
+def test_a_narrow_terminal_gets_a_list_no_wider_than_itself(machine: str) -> None:
+    _, shown = rows(machine, "7B")
+    found = msgspec.convert(shown, list[FitRow])
+    wide = _fit_table.console(found)
+    assert wide.splitlines()[0].split()[:3] == list(_fit_table.HEADINGS[:3])
+    narrow = _fit_table.console(found, 40).split("\nStart with:")[0]
+    assert max(map(len, narrow.splitlines())) <= 40
+    for row in found:
+        assert f"{row.backend}" in narrow
+    assert _fit_table.console(found, 4000) == wide
 
 
 def test_more_gpus_than_there_are_are_refused() -> None:
