@@ -135,10 +135,8 @@ def fit_lines(rows: tuple[FitRow, ...], style: Style) -> list[str]:
     lines = []
     for model in dict.fromkeys(row.model for row in rows):
         lines += indented(model, "", style)
-        found = [row for row in rows if row.model == model]
-        for row in found:
-            text = f"{_fit_text(row, style)} {row.backend} {row.quant}"
-            lines += indented(text, "  ", style, rest="    ")
+        for one in (row for row in rows if row.model == model):
+            lines += indented(f"{_fit_text(one, style)} {one.backend} {one.quant}", "  ", style, rest="    ")
     return lines
 
 

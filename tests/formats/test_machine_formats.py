@@ -171,7 +171,7 @@ def test_sarif_names_the_files_a_verdict_rests_on() -> None:
         [place.get("physicalLocation", {}).get("artifactLocation", {}).get("uri") for place in result["locations"]]
         for result in results
     ]
-    assert found == [["envcheck.toml"], ["file:///proc/cpuinfo", "file:///a%20b/c"], [None]]
+    assert found == [["envcheck.toml"], ["file:///proc/cpuinfo", "file:///a%20b/c"], ["envcheck.toml"]]
 
 
 def test_sarif_follows_the_rules_of_its_specification(document: CheckDocument | Report) -> None:
