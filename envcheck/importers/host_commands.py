@@ -10,10 +10,13 @@ from envcheck.importers._products import maker_of, product_in
 from envcheck.schema.paste import Line, Paste
 
 _NVCC = re.compile(r"cuda compilation tools, release (\d{1,2}\.\d{1,2})", re.IGNORECASE)
+_NVCC_SAID = re.compile(r"\bnvcc(?: version)?\s{0,3}[:=]?\s{0,3}v?(\d{1,2}\.\d{1,2})\b", re.IGNORECASE)
 _TOOLKIT = re.compile(
     r"(?:Found CUDAToolkit|CUDA compiler identification is NVIDIA|Build cuda_)\D{0,80}?(\d{1,2}\.\d{1,2})"
 )
-_GCC = re.compile(r"(?:gcc|g\+\+|cc) (?:version |\([^)]{1,80}\) )(\d{1,2}\.\d{1,2}(?:\.\d{1,2})?)", re.IGNORECASE)
+_GCC = re.compile(
+    r"(?:gcc|g\+\+|cc) (?:version:? {1,4}|\([^)]{1,80}\) )(\d{1,2}\.\d{1,2}(?:\.\d{1,2})?)", re.IGNORECASE
+)
 _GNU = re.compile(r"C(?:XX)? compiler identification is GNU (\d{1,2}\.\d{1,2}(?:\.\d{1,2})?)", re.IGNORECASE)
 _GLIBC = re.compile(
     r"(?:glibc[- ]|GNU libc\)\s|libc6?`? {0,2}(?:version)?`? {0,2}(?:is|[:=])? {0,2})(\d\.\d{1,2})\b", re.IGNORECASE
@@ -59,6 +62,7 @@ def read(paste: Paste, draft: Draft) -> bool:
 
 _VERSIONS = (
     ("cuda compilation tools", _NVCC, "toolchain.nvcc"),
+    ("nvcc", _NVCC_SAID, "toolchain.nvcc"),
     ("cudatoolkit", _TOOLKIT, "toolchain.nvcc"),
     ("cuda compiler identification", _TOOLKIT, "toolchain.nvcc"),
     ("gcc", _GCC, "toolchain.gcc"),

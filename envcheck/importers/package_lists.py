@@ -7,11 +7,12 @@ import re
 from envcheck.importers._draft import Draft, Importer
 from envcheck.schema.paste import Line, Paste
 
-_FROZEN = re.compile(r"(?<![\w.\]/-])([A-Za-z][\w.-]{1,60})==(\d[\w.+!-]{0,60})")
+_FROZEN = re.compile(r"(?<![\w.\]/-])([A-Za-z][\w.-]{1,60})(?:\[[\w, -]{1,60}\])?==(\d[\w.+!-]{0,60})")
 _ROW = re.compile(r"^[\s|>*-]{0,8}([A-Za-z][\w.-]{1,60})(?:\s{2,60}|\s*\|\s*|\s)(\d[\w.+!-]{0,60})\s*(?:\||$|\s{2})")
 _CONDA_ROW = re.compile(r"^\s*([a-z_][\w.-]{1,60})\s+(\d[\w.!]{0,40})\s+(\S{1,60})(?:\s+(\S{1,80}))?\s*$")
 _DIST = re.compile(
-    r"([A-Za-z][\w.]{1,60})-(\d[\w.+!]{0,60}?)(?:\.dist-info|\.egg-info|-(?:cp|py)\d[\w.]*-\w+-[\w.]+\.whl)"
+    r"([A-Za-z][\w.]{1,60})-(\d[\w.+!]{0,60}?)(?:\.dist-info|\.egg-info|-(?:cp|py)\d[\w.]*-\w+-[\w.]+\.whl"
+    r"|-(?:cp|py)\d[\w.]{0,20}-\w{2,20}-(?:win_amd64|(?:many)?linux\w{0,20}_(?:x86_64|aarch64)))"
 )
 _MENTION = re.compile(
     r"(?<![\w./+-])`?(torch|pytorch|vllm|transformers|sglang|xformers|flash[-_]attn|bitsandbytes|numpy|triton|torchvision"
@@ -75,6 +76,11 @@ KNOWN = frozenset(
         "xgrammar",
         "compressed-tensors",
         "torchao",
+        "triton-windows",
+        "triton_windows",
+        "sageattention",
+        "exllamav2",
+        "nunchaku",
     ]
 )
 """Names that count wherever a version stands beside them, lists or none."""
@@ -85,7 +91,7 @@ def read(paste: Paste, draft: Draft) -> bool:
     found = _tables(paste, draft)
     found = _conda(paste, draft) or found
     found = _frozen(paste, draft) or found
-    for literal in (".dist-info", ".egg-info", ".whl"):
+    for literal in (".dist-info", ".egg-info", ".whl", "-win_amd64", "linux"):
         for line in paste.having(literal):
             for name, release in _DIST.findall(line.text):
                 # A wheel's file name in an install command is what somebody installed.
@@ -104,7 +110,7 @@ def _tables(paste: Paste, draft: Draft) -> bool:
                 found = True
     if found:
         return True
-    for name in ("torch", "xformers", "vllm", "transformers", "triton", "nvidia-", "numpy", "bitsandbytes", "flash"):
+    for name in _NAMED_IN_ROWS:
         for line in paste.having(name):
             match = _ROW.match(line.text)
             if match and match.group(1).lower() in KNOWN:
@@ -113,6 +119,26 @@ def _tables(paste: Paste, draft: Draft) -> bool:
     return found
 
 
+_NAMED_IN_ROWS = (
+    "torch",
+    "xformers",
+    "vllm",
+    "transformers",
+    "triton",
+    "nvidia-",
+    "numpy",
+    "bitsandbytes",
+    "flash",
+    "llama",
+    "sglang",
+    "auto",
+    "unsloth",
+    "tokenizers",
+    "huggingface",
+    "accelerate",
+    "peft",
+)
+"""Parts of `KNOWN` names with which a row of a list without its header is found."""
 _WHOLE = 15
 
 

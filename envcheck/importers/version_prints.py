@@ -38,15 +38,23 @@ def read(paste: Paste, draft: Draft) -> bool:
 
 def _shown(paste: Paste, draft: Draft) -> bool:
     found = False
-    for line in paste.having("name: "):
-        name = _SHOWN_NAME.match(line.text)
-        for below in _below(paste, line) if name else ():
-            release = _SHOWN_VERSION.match(below.text)
-            if name and release:
-                _note(draft, name.group(1), release.group(1), below)
-                found = True
-                break
+    for line in paste.having("version: "):
+        release = _SHOWN_VERSION.match(line.text)
+        name = _name_above(paste, line) if release else None
+        if name and release:
+            _note(draft, name, release.group(1), line)
+            found = True
     return found
+
+
+def _name_above(paste: Paste, line: Line) -> str | None:
+    """The name that `pip show` prints just above the version, with its label or, as some people copy it, without."""
+    text = paste.lines[line.number - 2] if line.number > 1 else ""
+    shown = _SHOWN_NAME.match(text)
+    if shown:
+        return shown.group(1)
+    bare = text.strip(" >|`*-").lower()
+    return bare if bare in KNOWN else None
 
 
 def _asked(paste: Paste, draft: Draft) -> bool:

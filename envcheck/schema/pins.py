@@ -80,7 +80,15 @@ class Generation(Sourced):
     first: str
 
 
+class HostCompiler(Sourced):
+    """The newest GCC major that toolkits from `first` on accept, up to the next row."""
+
+    first: str
+    gcc: int
+
+
 class Toolkits(Record):
-    """`toolkits.toml`."""
+    """`toolkits.toml`, both tables newest first."""
 
     generation: tuple[Generation, ...]
+    host_compiler: tuple[HostCompiler, ...]

@@ -32,6 +32,7 @@ def judge(case: Case) -> Iterator[Finding]:
     if nvcc is None:
         return
     yield from _torch(case, nvcc)
+    yield from _host_compiler(case, nvcc)
     for device in case.nvidia:
         needed = _first_toolkit(device)
         if needed and nvcc[:2] < needed:
@@ -62,6 +63,23 @@ def _torch(case: Case, nvcc: Version) -> Iterator[Finding]:
         )
         evidence = (case.quote("nvcc", case.snapshot.toolchain.nvcc), case.quote("torch", torch.fact))
         yield finding(CAUSE, "warning", says, *evidence, confidence="likely" if compiles else "possible")
+
+
+def _host_compiler(case: Case, nvcc: Version) -> Iterator[Finding]:
+    """nvcc refuses a GCC that is newer than itself."""
+    gcc = version(value_of(case.snapshot.toolchain.gcc))
+    rows = load("toolkits", Toolkits).host_compiler
+    newest = next((row.gcc for row in rows if nvcc >= (version(row.first) or ())), None)
+    if gcc and newest and gcc[0] > newest:
+        tools = case.snapshot.toolchain
+        yield finding(
+            CAUSE,
+            "warning" if _compiles(case) else "info",
+            f"nvcc {dotted(nvcc)} takes GCC up to {newest}; here it is {dotted(gcc)}.",
+            case.quote("nvcc", tools.nvcc),
+            case.quote("gcc", tools.gcc),
+            confidence="likely",
+        )
 
 
 def _compiles(case: Case) -> bool:

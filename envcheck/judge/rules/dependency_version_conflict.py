@@ -37,7 +37,7 @@ def _incompatible(case: Case) -> Iterator[Finding]:
     for row in load("incompatible", Incompatible).pair:
         have, beside = installed(case, row.package), installed(case, row.beside)
         concerned = not row.models or compiled(row.models).search(case.model)
-        if not have or not beside or not concerned or unreleased(have) or unreleased(beside):
+        if not have or not beside or not concerned or unreleased(have):
             continue
         both = (
             versions.within(versions.base(have), row.versions),

@@ -16,19 +16,6 @@ from envcheck.schema.verdict import Finding
 
 CAUSE = "torch_extension_abi_mismatch"
 _FOR_TORCH = re.compile(r"torch(\d)\.?(\d{1,2})")
-_EXTENSIONS = (
-    "flashinfer",
-    "flashinfer-python",
-    "flash-attn",
-    "xformers",
-    "sgl-kernel",
-    "vllm",
-    "auto-gptq",
-    "autoawq-kernels",
-    "causal-conv1d",
-    "mamba-ssm",
-    "deepspeed",
-)
 
 
 def judge(case: Case) -> Iterator[Finding]:
@@ -37,8 +24,7 @@ def judge(case: Case) -> Iterator[Finding]:
     torch = case.torch
     if torch.release is None:
         return
-    for name in _EXTENSIONS:
-        label = value_of(case.snapshot.python.package(name)) or ""
+    for name, label in ((package.name, package.version) for package in value_of(case.snapshot.python.packages) or ()):
         match = _FOR_TORCH.search(label.partition("+")[2])
         if match:
             built = (int(match.group(1)), int(match.group(2)))
