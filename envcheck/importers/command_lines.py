@@ -29,6 +29,7 @@ _NAMES = (
     "enable-lora",
     "device",
     "num-gpu-blocks-override",
+    "max-num-batched-tokens",
 )
 _SHORT = {
     "tp": "tensor-parallel-size",

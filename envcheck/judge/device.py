@@ -21,6 +21,8 @@ class Device(NamedTuple):
     gfx: str
     memory_mib: int | None
     free_mib: int | None
+    memory_read: bool
+    """False where the memory is the product's nominal one, of which the driver keeps a little."""
     fact: TextFact
     """The reading that names the device, for evidence."""
 
@@ -69,5 +71,6 @@ def _device(gpu: Gpu) -> Device:
         gfx=gfx.split(":")[0],
         memory_mib=memory,
         free_mib=value_of(gpu.memory_free_mib),
+        memory_read=isinstance(gpu.memory_total_mib, Known),
         fact=gpu.name if isinstance(gpu.name, Known) else gpu.compute_capability,
     )

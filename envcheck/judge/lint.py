@@ -17,8 +17,10 @@ from envcheck.judge.facts_of import VOCABULARY, kind_of
 from envcheck.judge.operators import ACCEPTS
 from envcheck.judge.row_verdicts import HOLE, OWN_HOLES
 from envcheck.schema.arrivals import Arrivals
+from envcheck.schema.cause import Images
 from envcheck.schema.causes import CAUSES
 from envcheck.schema.facts import Record
+from envcheck.schema.gaps import KernelGaps, OldCpus
 from envcheck.schema.pins import Binaries, Incompatible, PinTable, Toolkits
 from envcheck.schema.requirement import BackendMatrix, Condition, Operator, Requirement, Sourced
 from envcheck.schema.tables import Distros, Drivers, Kernels, Packages, Rocm, TorchWheels, Variables
@@ -36,6 +38,9 @@ TABLES: dict[str, type[Record]] = {
     "binaries": Binaries,
     "toolkits": Toolkits,
     "incompatible": Incompatible,
+    "images": Images,
+    "kernel_gaps": KernelGaps,
+    "cpu_features": OldCpus,
 }
 _VERSION_OPERATORS = ("version_at_least", "version_below", "serves_cuda", "serves_cuda_in_full")
 _LIST_OPERATORS = ("in", "not_in", "contains_any", "contains_all")

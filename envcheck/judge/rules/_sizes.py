@@ -30,8 +30,17 @@ def used_gpus(case: Case) -> tuple[Device, ...]:
 
 
 def smallest_mib(case: Case) -> int | None:
-    """Memory of the smallest GPU used; None where it is not known."""
-    return min((device.memory_mib or 0 for device in used_gpus(case)), default=None)
+    """Memory that the smallest GPU used offers to a process; None where it is not known."""
+    return min((_offered(device) for device in used_gpus(case)), default=None)
+
+
+def _offered(device: Device) -> int:
+    return int((device.memory_mib or 0) * (1 if device.memory_read else _OFFERED))
+
+
+_OFFERED = 0.985
+"""Of a product's nominal memory, what `torch.cuda.mem_get_info` gives as the total: 31.36 of 32 GiB on an RTX 5090,
+23.64 of 24 on an RTX 4090, 79.15 of 80 on an A100 (less on cards whose ECC takes its share), in the reports read."""
 
 
 def weights_mib(case: Case) -> float | None:

@@ -8,7 +8,7 @@ from envcheck.judge.rule import Case, Rule, quoted, spoken
 from envcheck.judge.rules._common import finding
 from envcheck.judge.rules._ollama import nothing_found
 from envcheck.schema.facts import Absent, Known, TextFact
-from envcheck.schema.verdict import Finding
+from envcheck.schema.verdict import Confidence, Finding
 
 CAUSE = "container_gpu_not_exposed"
 
@@ -51,10 +51,12 @@ def _inside(case: Case) -> Iterator[Finding]:
     torch = case.torch
     seen = case.devices or isinstance(driver_of(case), Known)
     contained = isinstance(case.snapshot.os.container, Known) or case.variable("NVIDIA_VISIBLE_DEVICES") is not None
-    if torch.accelerator == "cuda" and torch.available is False and contained and not seen:
-        says = "torch finds no CUDA inside the container, and neither driver nor GPU is seen there."
+    if torch.accelerator == "cuda" and torch.available is False and not seen:
+        where = "inside the container" if contained else "from here, as in a container started without its GPU"
+        says = f"torch finds no CUDA, and neither driver nor GPU is seen {where}."
         fact = case.snapshot.python.torch.cuda_available
-        yield finding(CAUSE, "warning", says, case.quote("available", fact), confidence="likely")
+        confidence: Confidence = "likely" if contained else "possible"
+        yield finding(CAUSE, "warning", says, case.quote("available", fact), confidence=confidence)
 
 
 def _ollama(case: Case) -> Iterator[Finding]:
