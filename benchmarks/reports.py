@@ -58,6 +58,7 @@ def merged(report: Report, machines: int) -> None:
         text = render(report, "json")
         for number in range(machines):
             (Path(folder) / f"{number}.json").write_text(text, encoding="utf-8")
+        before = 0.0
         for name in ("markdown", "html", "json"):
             output = str(Path(folder) / f"merged.{name}")
             files = [str(path) for path in Path(folder).glob("[0-9]*.json")]
@@ -65,8 +66,11 @@ def merged(report: Report, machines: int) -> None:
             began = time.perf_counter()
             subprocess.run(argv, cwd=ROOT, check=False)
             wall = time.perf_counter() - began
+            spent = resource.getrusage(resource.RUSAGE_CHILDREN)
+            busy, before = spent.ru_utime + spent.ru_stime - before, spent.ru_utime + spent.ru_stime
             peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-            print(f"{machines} machines, {name:<9} {wall:6.2f} s  peak so far {peak:6.0f} MiB")
+            took = f"{wall:6.2f} s ({busy:5.2f} s of processor)"
+            print(f"{machines} machines, {name:<9} {took}  peak so far {peak:6.0f} MiB")
 
 
 def main() -> None:

@@ -22,8 +22,8 @@ _ORDER: tuple[Readiness, ...] = ("ready", "limited", "ready_after_install", "unk
 def merge(subjects: Sequence[Subject], header: Header) -> Report:
     """Several machines as one report. Equal aliases are numbered, so that every machine keeps its own name.
 
-    Of each machine it keeps what its sections and the formats need: not the evidence behind each verdict and not the
-    list of packages, which the machine's own report has.
+    Of each machine it keeps what its sections and the formats need: not the evidence behind each verdict, not the list
+    of packages and not the options compared, which the machine's own report has.
     """
     named = _named(slimmed(subjects))
     answers = [outcome(subject) for subject in named]
@@ -59,6 +59,12 @@ def _slim(subject: Subject, shared: dict[Verdict, Verdict]) -> Subject:
         judgement=msgspec.structs.replace(subject.judgement, verdicts=verdicts),
         tables=Tables(ages=subject.tables.ages),
         plan=None,
+        other_plans=(),
+        presets=(),
+        curves=(),
+        singles=(),
+        parallel=(),
+        alternatives=(),
     )
 
 

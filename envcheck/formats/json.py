@@ -14,13 +14,12 @@ INDENT_BELOW = 8 * 1024 * 1024
 
 def render(document: Any, style: Style) -> str:  # noqa: ARG001
     """The document as JSON with a final line feed, indented unless it is very long; any Unicode stays readable."""
-    encoded = msgspec.json.encode(document)
+    encoded = bytearray()
+    msgspec.json.Encoder().encode_into(document, encoded)
     if len(encoded) < INDENT_BELOW:
-        encoded = msgspec.json.format(encoded, indent=2)
-    text = encoded.decode()
-    del encoded
-    text += "\n"
-    return text
+        encoded = bytearray(msgspec.json.format(bytes(encoded), indent=2))
+    encoded += b"\n"
+    return encoded.decode()
 
 
 FORMAT = Format(

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import csv
+import io
+import json
 import re
 from itertools import pairwise
 from typing import Any
+from xml.etree.ElementTree import fromstring
 
 import msgspec
 import pytest
@@ -19,7 +23,8 @@ from envcheck.formats import render
 from envcheck.formats._markdown import block, code_span, escaped, fenced
 from envcheck.schema.blocks import Cell, Column, Part, Points, Table
 from envcheck.schema.report import Header, Report, Subject
-from tests.compose.fixtures import titan_fits, titan_judgement, titan_v, verdict
+from envcheck.schema.run import Validation
+from tests.compose.fixtures import small_run, titan_fits, titan_judgement, titan_v, verdict
 
 HOSTILE = [
     "a|b",
@@ -79,7 +84,7 @@ def column_counts(tokens: list[Token]) -> list[list[int]]:
 
 
 def make(name: str = "NVIDIA TITAN V", answer: str = "fine") -> Report:
-    """A report with a GPU name and a verdict's words from outside."""
+    """A report with a GPU name, model names, a verdict's words, an engine's error and an answer from outside."""
     machine = titan_v()
     gpu = msgspec.structs.replace(
         machine.nvidia.gpus.value[0],  # type: ignore[union-attr]
@@ -89,7 +94,23 @@ def make(name: str = "NVIDIA TITAN V", answer: str = "fine") -> Report:
     judgement = titan_judgement()
     spoken = verdict("vllm.words", "not_met", says=answer, expected=answer, actual=answer, skipped_because=None)
     judgement = msgspec.structs.replace(judgement, verdicts=(*judgement.verdicts, spoken))
-    subject = Subject(snapshot=msgspec.structs.replace(machine, nvidia=nvidia), judgement=judgement, fits=titan_fits())
+    fits = tuple(
+        msgspec.structs.replace(fit, model=name, command=f"llama-server -m {name}", assumptions=(answer,))
+        for fit in titan_fits()
+    )
+    said = small_run(is_fallback=False).prompts
+    prompts = (
+        msgspec.structs.replace(said[0], answer_text=answer, why=answer),
+        msgspec.structs.replace(said[2], error=answer),
+    )
+    run = small_run(model=name, why=answer, engine=name, prompts=prompts, settings={"model": name}, url="")
+    subject = Subject(
+        snapshot=msgspec.structs.replace(machine, nvidia=nvidia),
+        judgement=judgement,
+        fits=fits,
+        alternatives=fits,
+        validation=Validation(runs=(run,)),
+    )
     return compose(subject, Header(timestamp="2026-11-21T04:00:00Z", sprint=answer, agent=name))
 
 
@@ -116,6 +137,29 @@ def test_hostile_words_are_inert_everywhere(evil: str) -> None:
     assert [t.type for t in parsed(text) if t.type.startswith("heading")] == [
         t.type for t in plain if t.type.startswith("heading")
     ]
+
+
+@pytest.mark.parametrize("evil", HOSTILE)
+@pytest.mark.parametrize("name", ["console", "csv", "junit", "sarif", "prometheus", "intoto", "github", "json"])
+def test_hostile_words_stay_words_in_every_format(name: str, evil: str) -> None:
+    text = render(make(evil, evil), name)
+    assert not set(text) & set("\x1b\x00\x07\u202e"), "no control character reaches a terminal or a log"
+    if name == "junit":
+        assert [e.tag for e in fromstring(text).iter()] == [e.tag for e in fromstring(render(make(), name)).iter()]
+    elif name == "csv":
+        rows = list(csv.reader(io.StringIO(text, newline="")))
+        assert {len(row) for row in rows} == {len(rows[0])}
+        assert not any(
+            cell[:1] in ("=", "+", "-", "@", "\t", "\r") for row in rows for cell in row if not _number(cell)
+        )
+    elif name in ("sarif", "intoto", "json"):
+        json.loads(text)
+    elif name == "prometheus":
+        assert all(re.fullmatch(r"(#.*|[a-z_]+\{.*\} \S+)", line) for line in text.splitlines())
+
+
+def _number(cell: str) -> bool:
+    return bool(re.fullmatch(r"-?[\d.e+-]+", cell))
 
 
 @given(evil=st.text(alphabet="|`\\<>*_[]()#&;~$!-= \n\tab1.@:/hltg", max_size=40))
