@@ -112,6 +112,16 @@ def find(name: str, memory_mib: int | None = None) -> HardwareRow | None:
     return _by_chip(chip[1], memory_mib) if chip else None
 
 
+def most_memory_mib(name: str) -> int | None:
+    """The memory of the largest version of a product that `name` does not tell from the others."""
+    for text in _readings(name.lower()):
+        choices = [match for part in text.split("/") for match in _matches(part.strip())]
+        if choices:
+            nearest = min(choices)[0]
+            return max((mib for differences, _, mib, _ in choices if differences == nearest and mib), default=None)
+    return None
+
+
 def _readings(text: str) -> list[str]:
     """Where a product may stand in a printed name: `lspci` puts it in brackets, Vulkan puts the chip in parentheses."""
     text = text.replace("(r)", " ").replace("(tm)", " ").replace("(c)", " ")

@@ -165,3 +165,15 @@ def test_a_row_that_does_not_fit_is_named(monkeypatch: pytest.MonkeyPatch) -> No
 def test_any_text_is_answered(name: str, memory_mib: int | None) -> None:
     found = hardware.find(name, memory_mib)
     assert found is None or found.name
+
+
+@pytest.mark.parametrize(
+    ("name", "memory_gib"),
+    [("Tesla V100-SXM2", 32), ("Tesla V100-SXM2-16GB", 16), ("NVIDIA GeForce RTX 3060", 12), ("RTX 4090", 24)],
+)
+def test_a_bare_name_means_at_most_its_largest_version(name: str, memory_gib: int) -> None:
+    assert hardware.most_memory_mib(name) == memory_gib * GIB
+
+
+def test_an_unknown_name_has_no_memory() -> None:
+    assert hardware.most_memory_mib("some accelerator") is None

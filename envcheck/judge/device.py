@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from envcheck.hardware import find
+from envcheck.hardware import find, most_memory_mib
 from envcheck.judge.versions import Version, version
 from envcheck.schema.facts import Known, TextFact, value_of
 from envcheck.schema.snapshot import Gpu, Snapshot
@@ -22,7 +22,7 @@ class Device(NamedTuple):
     memory_mib: int | None
     free_mib: int | None
     memory_read: bool
-    """False where the memory is the product's nominal one, of which the driver keeps a little."""
+    """False where it is the product's nominal memory (of its largest version), of which the driver keeps a little."""
     fact: TextFact
     """The reading that names the device, for evidence."""
 
@@ -60,7 +60,8 @@ def _device(gpu: Gpu) -> Device:
     if row is not None and row.vendor.lower() == gpu.vendor:
         capability = capability or version(row.compute_capability)
         gfx = gfx or row.gfx or ""
-        memory = memory or row.memory_mib
+        # Of several versions the largest: what it cannot hold, none of them can.
+        memory = memory or most_memory_mib(name) or row.memory_mib
     kind = gpu.kind if gpu.kind != "unknown" or row is None else row.kind
     return Device(
         number=gpu.index,
