@@ -34,6 +34,22 @@ def embed(
     return tuple(vector(found) for found in vectors)
 
 
+def claims_text(to: _http.Address, route: str, model: str) -> Claim:
+    """Text, unless the server gives vectors and refuses a token of text: then its model is for embeddings alone.
+
+    `route` ends in the API's version, "/v1". Vectors are asked for first, so that no other server is warmed up by this.
+    """
+    if not claims_embedding(to, f"{route}/embeddings", model, {}).claimed:
+        return TEXT
+    try:
+        _http.post(to, f"{route}/completions", {"model": model, "prompt": "1 2 3", "max_tokens": 1}, SHORT_S)
+    except _http.Refused as refusal:
+        return Claim(claimed=False, says=f"the model is for embeddings: {route}/completions answered {refusal}")
+    except (OSError, http.client.HTTPException):
+        return TEXT
+    return TEXT
+
+
 def all_tables(rows: list[Any]) -> bool:
     """Whether every row is a JSON object."""
     return all(isinstance(row, dict) for row in rows)

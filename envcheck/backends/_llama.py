@@ -66,7 +66,7 @@ class LlamaServer:
     def claims(self, ability: Ability) -> Claim:
         """Tools by the template (`chat_template_caps`), pictures by `modalities`, embeddings by their route."""
         if ability == "text":
-            return _abilities.TEXT
+            return _abilities.claims_text(self._to, "/v1", self.model)
         if ability == "embedding":
             return _abilities.claims_embedding(self._to, "/v1/embeddings", self.model, {})
         table, key = ("chat_template_caps", "supports_tools") if ability == "tools" else ("modalities", "vision")

@@ -41,6 +41,8 @@ class Kind(Record):
     ready_limit_s: float = 600.0
     model_route: str = ""
     """Where the server tells of its model ("model_path", "has_image_understanding"), if it has such a route."""
+    cpu_flags: tuple[str, ...] = ()
+    """Given at the start on a machine without a GPU."""
     parser_flags: tuple[str, ...] = ()
     """What turns on tool calls at the start, before the parser's name; empty: a server started here gets none."""
 
@@ -103,7 +105,7 @@ class ServedEngine:
     def claims(self, ability: Ability) -> Claim:
         """By what the server says of itself and the model's own files; else by whether it takes such a prompt."""
         if ability == "text":
-            return _abilities.TEXT
+            return _abilities.claims_text(self._to, "/v1", self.model)
         if ability == "embedding":
             return _abilities.claims_embedding(self._to, "/v1/embeddings", self.model, {})
         if ability == "tools":
@@ -226,12 +228,13 @@ class ServedBackend:
         progress(f"starting {kind.name} with {candidate.model} (this may take minutes)")
         context = _target.context_of(host, candidate.path, CONTEXT)
         here = _target.model_folder(host, candidate.path)
+        slow = kind.cpu_flags if candidate.device_expected == "cpu" else ()
         parser = [*kind.parser_flags, name] if kind.parser_flags and (name := tool_parser(here.template or "")) else []
 
         def command(port: int) -> list[str]:
             where = ["--host", "127.0.0.1", "--port", str(port), "--served-model-name", candidate.model]
             model = [kind.model_flag, candidate.path, kind.length_flag, str(context)]
-            return [host.target_python, "-m", kind.entry, *model, *where, *parser]
+            return [host.target_python, "-m", kind.entry, *model, *where, *parser, *slow]
 
         started = _server.start(
             command,

@@ -19,6 +19,7 @@ BACKEND = ServedBackend(
         model_flag="--model",
         length_flag="--max-model-len",
         env={"VLLM_CPU_KVCACHE_SPACE": "1"},
+        cpu_flags=("--enforce-eager",),  # compiling for a processor takes minutes and proves nothing more
         parser_flags=("--enable-auto-tool-choice", "--tool-call-parser"),
     )
 )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from envcheck.schema.backend import Engine, Exchange, Message, Request
+from envcheck.schema.backend import Claim, Engine, Exchange, Message, Request
 from envcheck.schema.errors import EnvcheckError
 from envcheck.schema.run import PromptRun
 from envcheck.validate import abilities, measure
@@ -18,9 +18,8 @@ if TYPE_CHECKING:
     from envcheck.validate.run import Limits
 
 
-def skipped(engine: Engine, row: Row) -> PromptRun | None:
+def skipped(claim: Claim, row: Row) -> PromptRun | None:
     """The record of a prompt that is not sent because the model does not claim what it needs; None where it does."""
-    claim = engine.claims(row.needs)
     if claim.claimed:
         return None
     why = f"not sent: {claim.says}"
@@ -51,7 +50,8 @@ def _continued(request: Request, said: str, turn: str) -> Request:
 def _judged(exchange: Exchange, row: Row, prompt_set: PromptSet) -> Judged:
     text = measure.answer_text(exchange)
     if exchange.ended != "complete":
-        return Judged(answer="not_judged" if text.strip() else "empty", why=exchange.error)
+        judged = text.strip() or exchange.ended == "interrupted"
+        return Judged(answer="not_judged" if judged else "empty", why=exchange.error)
     if row.judge == "tool_call":
         return abilities.judge_call(abilities.calls(exchange.pieces), text, row)
     return judge(text, row, prompt_set)

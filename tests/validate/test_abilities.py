@@ -151,7 +151,7 @@ class Claiming(ScriptedServer):
 
 def claimed(server: Claiming) -> tuple[Run, dict[str, PromptRun]]:
     with server:
-        run = validate(HOST, backends=["llama.cpp"], url=server.url, limits=Limits(stall_s=5.0)).runs[0]
+        run = validate(HOST, backends=["llama.cpp"], url=server.url, limits=Limits(stall_s=60.0)).runs[0]
     return run, {prompt.kind: prompt for prompt in run.prompts}
 
 

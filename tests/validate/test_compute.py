@@ -82,7 +82,7 @@ def test_a_worker_that_does_not_finish(name: str, tmp_path: Path, monkeypatch: p
     worker.write_text(code)
     monkeypatch.setattr(compute, "WORKER", worker)
     (run,) = compute.compute(
-        Host(target_python=sys.executable), lambda text: None, limit_s=0.5 if name == "hang" else 20
+        Host(target_python=sys.executable), lambda text: None, limit_s=0.5 if name == "hang" else 120
     )
     assert run.status == status
     assert words in run.says

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -24,6 +23,7 @@ from envcheck.schema.errors import EnvcheckError, InputError
 from envcheck.schema.run import Run
 from envcheck.validate import choose
 from envcheck.validate.run import Limits, discover, validate
+from tests.validate.held import held_in_an_answer
 from tests.validate.scripted import CLOSE, DONE, HEAD, ScriptedServer, Step, delta, finish, text_event
 
 HOST = Host()
@@ -36,6 +36,8 @@ ANSWERS = [
     delta(content="Hello Ada!"),
     delta(content="Your name is Ada."),
 ]
+PATIENT = Limits(prompt_s=600.0, stall_s=300.0)
+"""For real engines, which may share the machine with anything."""
 KINDS = ["fixed_answer", "text_generation", "question_answering", "reasoning", "document_analysis", "multi_turn"]
 ABILITIES = ["tool_call", "image", "embedding"]
 
@@ -44,7 +46,7 @@ def scripts(answers: list[bytes]) -> list[list[Step]]:
     return [[HEAD + answer + finish(prompt_tokens=9, completion_tokens=2) + DONE, CLOSE] for answer in answers]
 
 
-def proved(*played: list[Step], stall_s: float = 5.0) -> Run:
+def proved(*played: list[Step], stall_s: float = 60.0) -> Run:
     with ScriptedServer(*played) as server:
         run = validate(HOST, url=server.url, model="m", limits=Limits(stall_s=stall_s)).runs[0]
     assert run.backend == "openai_compatible"
@@ -92,9 +94,9 @@ def test_a_chat_only_server_is_proved_by_its_answers() -> None:
 
 
 def test_a_server_that_stalls_fails_with_its_partial_answer() -> None:
-    run = proved([HEAD + text_event(" 5 6"), 30.0], stall_s=0.2)
+    run = proved([HEAD + text_event(" 5 6"), 120.0], *scripts([delta(content="Paris.")]), stall_s=3.0)
     assert run.status == "failed"
-    assert "nothing came for 0.2 s" in run.why
+    assert "nothing came for 3 s" in run.why
     assert run.prompts[0].answer_text == " 5 6"
 
 
@@ -177,7 +179,7 @@ embedded = pytest.mark.skipif(
 def test_the_embedded_engine_is_proved() -> None:
     said: list[str] = []
     assert discover(HOST)[-1].backend == "embedded"
-    run = validate(HOST, backends=["embedded"], progress=said.append).runs[0]
+    run = validate(HOST, backends=["embedded"], progress=said.append, limits=PATIENT).runs[0]
     assert (run.status, run.device_used, run.is_fallback) == ("passed", "cpu", True)
     fixed = run.prompts[0]
     assert (fixed.answer, fixed.answer_text, fixed.output_tokens) == ("right", " 5 6 7 8", 8)
@@ -200,11 +202,11 @@ def test_a_running_llama_cpp_server_is_recognised_and_left_running() -> None:
     backend = load("envcheck.backends", "embedded", "BACKEND")
     engine = backend.open(HOST, backend.discover(HOST)[0], lambda line: None)
     try:
-        run = validate(HOST, backends=["llama.cpp"], url=engine.url).runs[0]
+        run = validate(HOST, backends=["llama.cpp"], url=engine.url, limits=PATIENT).runs[0]
         assert (run.backend, run.status, run.model) == ("llama.cpp", "passed", "SmolLM2-135M-Instruct-Q4_1")
         assert run.prompts[0].ram_mib is not None
         assert run.unload_ms is None
-        assert validate(HOST, url=engine.url + "/v1").runs[0].status == "passed"
+        assert validate(HOST, url=engine.url + "/v1", limits=PATIENT).runs[0].status == "passed"
     finally:
         engine.close()
 
@@ -226,11 +228,9 @@ def test_ctrl_c_keeps_what_was_done_and_leaves_nothing_running() -> None:
         for line in process.stderr:
             if "prompt 2 of 9" in line:
                 break
-        children = psutil.Process(process.pid).children(recursive=True)
-        assert children
-        time.sleep(0.5)
+        children = held_in_an_answer(process.pid)
         process.send_signal(signal.SIGINT)
-        out, _ = process.communicate(timeout=60)
+        out, _ = process.communicate(timeout=120)
     assert process.returncode == 130
     run = json.loads(out)["runs"][0]
     assert (run["interrupted"], run["status"]) == (True, "skipped")
