@@ -62,8 +62,11 @@ class Worker:
         self.model: Any = None
         self.tokenizer: Any = None
 
-    def load(self, path: str, gguf: str = "", device: str = "auto", threads: int = 0) -> None:
-        """Load a folder with safetensors, or a GGUF file inside one (dequantised)."""
+    def load(self, path: str, gguf: str = "", device: str = "auto", threads: int = 0, dtype: str = "") -> None:
+        """Load a folder with safetensors, or a GGUF file inside one (dequantised).
+
+        Without `dtype`: float32 on the processor, bfloat16 elsewhere.
+        """
         import torch
         import transformers
 
@@ -73,10 +76,10 @@ class Worker:
         options: dict[str, Any] = {"gguf_file": gguf} if gguf else {}
         self.tokenizer = transformers.AutoTokenizer.from_pretrained(path, **options)
         target = pick_device(torch) if device == "auto" else device
-        dtype = torch.float32 if target == "cpu" else torch.bfloat16
+        kind = getattr(torch, dtype) if dtype else torch.float32 if target == "cpu" else torch.bfloat16
         if gguf and hasattr(transformers, "GgufConfig"):
             options["quantization_config"] = transformers.GgufConfig(dequantize=True)
-        self.model = transformers.AutoModelForCausalLM.from_pretrained(path, dtype=dtype, **options).to(target).eval()
+        self.model = transformers.AutoModelForCausalLM.from_pretrained(path, **{name_of_dtype(transformers): kind}, **options).to(target).eval()
         say(
             event="loaded",
             load_ms=(time.perf_counter() - started) * 1e3,
@@ -154,6 +157,12 @@ class Worker:
         if "torch" in sys.modules and sys.modules["torch"].cuda.is_available():
             sys.modules["torch"].cuda.empty_cache()
         say(event="unloaded", unload_ms=(time.perf_counter() - started) * 1e3)
+
+
+def name_of_dtype(transformers: Any) -> str:
+    """What `from_pretrained` calls the number format: renamed in 4.56, and the old name is gone in 5."""
+    major, minor = (int(part) for part in transformers.__version__.split(".")[:2])
+    return "dtype" if (major, minor) >= (4, 56) else "torch_dtype"
 
 
 def pick_device(torch: Any) -> str:

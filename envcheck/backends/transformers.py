@@ -132,6 +132,8 @@ class TransformersEngine:
                 raise EnvcheckError(f"{document.get('kind')}: {document.get('says')}")
             if document.get("event") == "tokens":
                 return tuple(int(token) for token in document.get("ids") or ())
+        if self._child.wait_ended(0.2):
+            raise EnvcheckError(f"{self._child.ended}: {_server.last_words(self._child.log())}")
         raise EnvcheckError(f"the Transformers worker gave no tokens in {limit_s:g} s")
 
     def close(self) -> None:

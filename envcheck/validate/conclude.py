@@ -8,6 +8,7 @@ import msgspec
 
 from envcheck.schema.backend import DeviceWords, Engine
 from envcheck.schema.run import PromptRun, Run, RunStatus
+from envcheck.validate import memory
 
 FIXED = "fixed_answer"
 ABILITIES = ("tool_call", "embedding", "image")
@@ -22,7 +23,7 @@ def conclude(base: Run, engine: Engine, done: Sequence[PromptRun], asked: int, *
     words = (
         DeviceWords(device="unknown", says="not asked: the run was interrupted")
         if interrupted
-        else placed(engine.device(), vram)
+        else held_to_nvml(placed(engine.device(), vram), base.device_expected)
     )
     status, why = judged(done, asked, interrupted=interrupted)
     if status == "passed":
@@ -102,6 +103,25 @@ def placed(words: DeviceWords, vram_mib: float | None) -> DeviceWords:
         return words
     says = f"NVML attributes {vram_mib:.0f} MiB of GPU memory to its processes"
     return DeviceWords(device="cuda" if vram_mib > 0 else "cpu", says=says)
+
+
+CLAIMED_LEAST = 0.5
+"""Part of what an engine claims to hold on GPUs that NVML must count, whatever units and rounding each of them uses."""
+
+
+def held_to_nvml(words: DeviceWords, expected: str) -> DeviceWords:
+    """An engine that claims more GPU memory than all GPUs of the machine have in use runs elsewhere, whatever it says.
+
+    The sum over the cards is compared, because a container may hide which process holds what.
+    """
+    claimed = (words.gpu_share or 0.0) * (words.memory_mib.get("total") or sum(words.memory_mib.values()))
+    if words.device not in ("cuda", "gpu") or expected != "cuda" or not claimed:
+        return words
+    used = memory.nvidia_used_mib()
+    if used is None or used >= CLAIMED_LEAST * claimed:
+        return words
+    says = f"{words.says}, but NVML counts {used:.0f} MiB in use on all GPUs together"
+    return msgspec.structs.replace(words, device="cpu", gpu_share=0.0, says=says)
 
 
 def device_status(expected: str, words: DeviceWords, why: str) -> tuple[RunStatus, str]:

@@ -109,6 +109,11 @@ def gpu_used_mib() -> float | None:
     return round(sum(used), 1) if used else None
 
 
+def nvidia_used_mib() -> float | None:
+    """The same, only where NVIDIA's are the only GPUs that an engine could mean; None otherwise."""
+    return None if Path("/dev/kfd").exists() else gpu_used_mib()
+
+
 class Watch:
     """Samples in a thread from `with` to its end; `peak` may be read at any time."""
 

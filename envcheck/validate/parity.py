@@ -35,12 +35,16 @@ class Tokens(Record):
 
     counted: tuple[int, ...]
     open: tuple[int, ...]
+    precision: str = ""
+    """The number format of the weights in memory, where the engine tells."""
 
 
 def tokens(engine: Engine, limit_s: float = LIMIT_S) -> Tokens:
     """Both texts continued. Raises EnvcheckError where the engine gives no ids."""
     return Tokens(
-        counted=engine.greedy(COUNTED, COUNTED_TOKENS, limit_s), open=engine.greedy(OPEN, OPEN_TOKENS, limit_s)
+        counted=engine.greedy(COUNTED, COUNTED_TOKENS, limit_s),
+        open=engine.greedy(OPEN, OPEN_TOKENS, limit_s),
+        precision=engine.settings().get("dtype", ""),
     )
 
 
@@ -52,6 +56,8 @@ def compared(seen: Tokens, reference: Tokens) -> Parity:
     forced = difference(seen.counted, reference.counted)
     if forced is not None:
         says = f"GPU and processor count on differently from token {forced}, where there is no choice; {says}"
+    if seen.precision != reference.precision:
+        says += f" (weights in {seen.precision or 'an unknown format'} there, {reference.precision or 'unknown'} here)"
     return Parity(status="passed" if forced is None else "degraded", says=says, compared=count, first_difference=at)
 
 

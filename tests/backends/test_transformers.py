@@ -145,6 +145,30 @@ def test_a_model_that_does_not_load(code: str, words: str, tmp_path: Path, monke
     assert time.monotonic() - began < 50
 
 
+@pytest.mark.parametrize(
+    ("answer", "ids", "words"),
+    [
+        ("say(event='tokens', ids=[5, 6, 7])\n", (5, 6, 7), ""),
+        ("print('a library prints')\nsay(event='tokens', ids=[5])\n", (5,), ""),
+        ("say(event='error', kind='OutOfMemoryError', says='CUDA out of memory')\n", (), "CUDA out of memory"),
+        ("sys.exit(1)\n", (), "exit code 1"),
+    ],
+)
+def test_greedy_ids(
+    answer: str, ids: tuple[int, ...], words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = "assert (order['op'], order['text'], order['count']) == ('greedy', '1 2', 3), order\n"
+    engine = opened(READY + asked + answer, tmp_path, monkeypatch)
+    try:
+        if words:
+            with pytest.raises(EnvcheckError, match=words):
+                engine.greedy("1 2", 3, 60.0)
+        else:
+            assert engine.greedy("1 2", 3, 60.0) == ids
+    finally:
+        engine.close()
+
+
 def test_a_target_without_torch_says_so() -> None:
     if find_spec("torch") is not None:
         pytest.skip("this environment has torch")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from importlib.util import find_spec
 
 import msgspec
 import pytest
 
-from envcheck.backends import embedded
+from envcheck.backends import embedded, transformers
+from envcheck.backends._stores import local_models
 from envcheck.host import Host
 from envcheck.schema.backend import Candidate, Engine, Progress
 from envcheck.schema.errors import EnvcheckError
@@ -36,6 +39,9 @@ class Counting:
             raise EnvcheckError("gave no ids")
         return self.seen.counted if text == parity.COUNTED else self.seen.open
 
+    def settings(self) -> dict[str, str]:
+        return {"dtype": self.seen.precision} if self.seen else {}
+
     def open(self, host: Host, candidate: Candidate, progress: Progress) -> Engine:
         self.opened.append(candidate)
         if self.seen is None:
@@ -54,6 +60,12 @@ class Counting:
         (Tokens(counted=(5, 6, 7), open=(1, 2)), "passed", 2, "differs from token 2"),
         (Tokens(counted=(5, 9, 7), open=(1, 2, 3, 4)), "degraded", None, "where there is no choice"),
         (None, "skipped", None, "did not start on the processor: no room"),
+        (
+            Tokens(counted=(5, 6, 7), open=(1, 2, 3, 4), precision="float32"),
+            "passed",
+            None,
+            "weights in an unknown format there, float32 here",
+        ),
     ],
 )
 def test_what_a_difference_means(processor: Tokens | None, status: RunStatus, first: int | None, words: str) -> None:
@@ -110,3 +122,30 @@ def test_two_engines_with_different_threads_give_the_same_tokens(monkeypatch: py
     monkeypatch.setattr(embedded, "threads", lambda: 2)
     found = parity.with_processor(HOST, embedded.BACKEND, candidate, seen, 92.0, lambda line: None)
     assert (found.status, found.compared) == ("passed", parity.OPEN_TOKENS), found.says
+
+
+HF_MODEL = next((m for m in local_models(HOST) if m.kind == "safetensors"), None)
+
+
+@pytest.mark.heavy
+@pytest.mark.skipif(
+    HF_MODEL is None or any(find_spec(name) is None for name in ("torch", "transformers")),
+    reason="torch, transformers or a safetensors model (ENVCHECK_MODELS) is not here",
+)
+def test_two_precisions_of_transformers_are_reported_as_what_they_are() -> None:
+    assert HF_MODEL is not None
+    host = Host(target_python=sys.executable)
+    candidate = Candidate(backend="transformers", state="startable", why="", model=HF_MODEL.name, path=HF_MODEL.path)
+    child = transformers._worker(host)
+    try:
+        order = {"op": "load", "path": HF_MODEL.path, "device": "cpu", "dtype": "bfloat16"}
+        child.write(json.dumps(order).encode())
+        engine = transformers.TransformersEngine(child, "m", transformers._until_loaded(child, lambda line: None), 1.0)
+        seen = parity.tokens(engine, 600.0)
+    finally:
+        child.stop()
+    assert seen.precision == "bfloat16"
+    assert len(seen.counted) == parity.COUNTED_TOKENS
+    found = parity.with_processor(host, transformers.BACKEND, candidate, seen, None, lambda line: None)
+    assert found.status == "passed", found.says
+    assert "weights in bfloat16 there, float32 here" in found.says
