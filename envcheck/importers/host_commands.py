@@ -30,8 +30,8 @@ _PRETTY = re.compile(r"(?:PRETTY_NAME|DISTRIB_DESCRIPTION|Operating System)\s*[=
 _OS = re.compile(r"^[\s>*#-]{0,6}OS(?: version)?\s*[:=]\s*(.{3,80})$", re.IGNORECASE)
 _BARE_OS = re.compile(
     r"^[\s>*#`-]{0,6}(?:OS|system|platform|host)?\s*[:=]?\s*`?((?:windows|ubuntu|debian|centos|rhel"
-    r"|fedora|rocky|alma|macos|mac os|arch linux|opensuse)"
-    r"(?:[ _-]?\w{0,12})? ?v?\d{1,2}(?:\.\d{1,2})?\b.{0,40})$",
+    r"|fedora|rocky|alma|macos|mac os|arch linux|opensuse|red hat|kylin)"
+    r"(?:[ _-]?\w{0,12}){0,5}? ?v?\d{1,2}(?:\.\d{1,2})?\b.{0,40})$",
     re.IGNORECASE,
 )
 _PYTHON = re.compile(r"(?<![\w/])python(?: version)?\s*[:=]?\s*v?(\d\.\d{1,2}(?:\.\d{1,2})?)\b", re.IGNORECASE)
@@ -98,7 +98,7 @@ def _system(paste: Paste, draft: Draft) -> bool:
             found = _distro(draft, match.group(1), line) or found
     for line, match in paste.matching("os", _OS.pattern):
         found = _distro(draft, match.group(1), line) or found
-    for word in ("windows", "ubuntu", "debian", "centos", "rhel", "fedora", "macos", "rocky"):
+    for word in ("windows", "ubuntu", "debian", "centos", "rhel", "fedora", "macos", "rocky", "alma", "red hat"):
         for line, match in paste.matching(word, _BARE_OS.pattern):
             found = _distro(draft, match.group(1), line) or found
     for line in paste.having("runtimes:"):

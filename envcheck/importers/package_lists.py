@@ -20,6 +20,9 @@ _MENTION = re.compile(
     r"v?(\d{1,4}\.\d{1,4}(?:\.\w{1,12}){0,3}(?:\+[\w.]{1,30})?)",
     re.IGNORECASE,
 )
+_COLON = re.compile(
+    r"^[\s>*|-]{0,8}`?([A-Za-z][\w.-]{1,40})`?\s{0,4}[:=]\s{0,4}`?v?(\d{1,4}\.[\w.+]{1,40}?)`?[,;]?\s{0,8}$", re.ASCII
+)
 _HEADER = re.compile(r"^[\s|>]{0,6}Package\s{1,60}\|?\s*Version", re.IGNORECASE)
 KNOWN = frozenset(
     [
@@ -81,6 +84,8 @@ KNOWN = frozenset(
         "sageattention",
         "exllamav2",
         "nunchaku",
+        "autoawq-kernels",
+        "autoawq_kernels",
     ]
 )
 """Names that count wherever a version stands beside them, lists or none."""
@@ -110,15 +115,51 @@ def _tables(paste: Paste, draft: Draft) -> bool:
                 found = True
     if found:
         return True
+    found = _bare_rows(paste, draft)
     for name in _NAMED_IN_ROWS:
         for line in paste.having(name):
             match = _ROW.match(line.text)
+            match = match or _COLON.match(line.text)
             if match and match.group(1).lower() in KNOWN:
                 draft.package(match.group(1), match.group(2), line)
                 found = True
     return found
 
 
+def _bare_rows(paste: Paste, draft: Draft) -> bool:
+    """Part of a list without its header: neighbouring rows of name and version, one of them of a known package."""
+    found = False
+    for name in _NAMED_IN_ROWS:
+        for line in paste.having(name):
+            match = _ROW.match(line.text)
+            if match is None or match.group(1).lower() not in KNOWN:
+                continue
+            block = [*_run(paste, line.number, -1), *_run(paste, line.number, 1)]
+            if len(block) >= _BLOCK:
+                for row in block:
+                    taken = _ROW.match(row.text)
+                    if taken:
+                        draft.package(taken.group(1), taken.group(2), row)
+                return True
+    return found
+
+
+def _run(paste: Paste, number: int, step: int) -> list[Line]:
+    """The rows that follow line `number` without a gap, up or down."""
+    rows: list[Line] = []
+    here = number + step
+    while 0 < here <= len(paste.lines) and len(rows) < _MOST_ROWS:
+        match = _ROW.match(paste.lines[here - 1])
+        if match is None or "." not in match.group(2):
+            break
+        rows.append(Line(here, paste.lines[here - 1]))
+        here += step
+    return rows
+
+
+_BLOCK = 4
+"""Neighbouring rows from which on they are a list and no coincidence."""
+_MOST_ROWS = 1_000
 _NAMED_IN_ROWS = (
     "torch",
     "xformers",

@@ -48,9 +48,10 @@ class Incompatible(Record):
     pair: tuple[Pair, ...]
 
 
-class FlashAttentionWheels(Sourced):
-    """The torch releases for which a release of flash-attn has binaries."""
+class ExtensionWheels(Sourced):
+    """The torch releases for which a release of a compiled extension has binaries."""
 
+    package: str
     first: str
     """The row holds for this release and newer ones, up to the next row."""
     torch: tuple[str, ...]
@@ -66,10 +67,20 @@ class FirstForNumpy2(Sourced):
     """Where the Windows wheels came later."""
 
 
+class GlibcFloor(Sourced):
+    """The oldest C library on which published binaries of a package run."""
+
+    package: str
+    versions: str
+    """Specifier on the package."""
+    glibc: str
+
+
 class Binaries(Record):
     """`binaries.toml`: what compiled packages were made for, where their metadata does not say it."""
 
-    flash_attn: tuple[FlashAttentionWheels, ...]
+    extension: tuple[ExtensionWheels, ...]
+    glibc: tuple[GlibcFloor, ...]
     numpy_2: tuple[FirstForNumpy2, ...]
 
 

@@ -15,7 +15,7 @@ from envcheck.schema.pins import Binaries
 from envcheck.schema.verdict import Finding
 
 CAUSE = "torch_extension_abi_mismatch"
-_FOR_TORCH = re.compile(r"torch(\d)\.?(\d{1,2})")
+_FOR_TORCH = re.compile(r"(?:torch|^pt)(\d)\.?(\d{1,2})")
 
 
 def judge(case: Case) -> Iterator[Finding]:
@@ -39,7 +39,7 @@ def judge(case: Case) -> Iterator[Finding]:
                     case.quote("torch", torch.fact),
                     confidence="likely",
                 )
-    yield from _flash_attention(case)
+    yield from _binaries(case)
     if _self_made(torch.label):
         yield from _release_extensions(case)
 
@@ -49,28 +49,28 @@ _OLD_ABI_UNTIL = (2, 6)
 https://dev-discuss.pytorch.org/t/pytorch-linux-wheels-switching-to-new-wheel-build-platform-manylinux-2-28-on-november-12-2024/2581"""
 
 
-def _flash_attention(case: Case) -> Iterator[Finding]:
-    """flash-attn made for other releases of torch, or a wheel of it for the other C++ ABI."""
-    label = value_of(case.snapshot.python.package("flash-attn")) or ""
+def _binaries(case: Case) -> Iterator[Finding]:
+    """Extensions made for other releases of torch than the one installed, or for the other C++ ABI."""
     torch = case.torch.release
-    if version(label) is None or torch is None or case.torch.accelerator == "rocm":
+    if torch is None or case.torch.accelerator == "rocm" or _self_made(case.torch.label):
         return
-    evidence = case.package_quote("flash-attn"), case.quote("torch", case.torch.fact)
-    made_for = _flash_wheels(label)
-    minor = dotted(torch[:2])
-    if made_for and minor not in made_for and "+" not in label and not _self_made(case.torch.label):
-        served = f"torch {made_for[0]} to {made_for[-1]}"
-        says = f"flash-attn {label} has binaries for {served}, installed is {case.torch.label}."
-        yield finding(CAUSE, "warning", says, *evidence, confidence="possible")
-    new_abi = "cxx11abitrue" in label.lower()
-    if new_abi and torch < _OLD_ABI_UNTIL and not _self_made(case.torch.label):
-        says = f"flash-attn {label} is made for the new C++ ABI; wheels of torch {case.torch.label} have the old one."
-        yield finding(CAUSE, "warning", says, *evidence, confidence="likely")
+    for name in dict.fromkeys(row.package for row in load("binaries", Binaries).extension):
+        label = value_of(case.snapshot.python.package(name)) or ""
+        made_for = _made_for(name, label)
+        evidence = case.package_quote(name), case.quote("torch", case.torch.fact)
+        if made_for and dotted(torch[:2]) not in made_for and "+" not in label:
+            says = f"{name} {label} has binaries for torch {', '.join(made_for)}; installed is {case.torch.label}."
+            yield finding(CAUSE, "warning", says, *evidence, confidence="possible")
+        if "cxx11abitrue" in label.lower() and torch < _OLD_ABI_UNTIL:
+            says = f"{name} {label} is made for the new C++ ABI; wheels of torch {case.torch.label} have the old one."
+            yield finding(CAUSE, "warning", says, *evidence, confidence="likely")
 
 
-def _flash_wheels(label: str) -> tuple[str, ...]:
-    """The torch minors for which this release of flash-attn has binaries; empty before the first that is listed."""
-    rows = load("binaries", Binaries).flash_attn
+def _made_for(name: str, label: str) -> tuple[str, ...]:
+    """The torch minors for which this release of an extension has binaries; empty where no row says."""
+    if not label:
+        return ()
+    rows = (row for row in load("binaries", Binaries).extension if row.package == name)
     return next((row.torch for row in rows if versions.at_least(versions.base(label), row.first)), ())
 
 

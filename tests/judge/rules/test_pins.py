@@ -41,6 +41,7 @@ def test_a_release_between_rows_has_two_neighbours() -> None:
     assert neighbours("no-such-package", "1.0") == []
 
 
-def test_flash_attention_rows_are_newest_first() -> None:
-    first = [versions.key(row.first) for row in load("binaries", Binaries).flash_attn]
+@pytest.mark.parametrize("name", sorted({row.package for row in load("binaries", Binaries).extension}))
+def test_binaries_are_newest_first(name: str) -> None:
+    first = [versions.key(row.first) for row in load("binaries", Binaries).extension if row.package == name]
     assert first == sorted(first, key=lambda key: key or ((), (0, "", 0), 0, (0, 0)), reverse=True)
