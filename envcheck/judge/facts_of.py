@@ -17,6 +17,7 @@ from envcheck.judge.joined_facts import (
     gfx_targets,
     installed_torch,
     intent_field,
+    quantization_ceiling,
     quantization_floor,
     release_arches,
     release_cuda,
@@ -308,5 +309,6 @@ VOCABULARY: dict[str, Path] = {
     "intent.quantization": Path("text", intent_field("quantization")),
     "intent.model": Path("text", intent_field("model")),
     "kernels.quantization_floor": Path("version", quantization_floor),
+    "kernels.quantization_ceiling": Path("version", quantization_ceiling),
     "kernels.bfloat16_floor": Path("version", dtype_floor("bfloat16")),
 }

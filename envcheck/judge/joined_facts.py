@@ -197,6 +197,13 @@ def quantization_floor(scene: Scene) -> AnyFact:
     return Known(value=row.min_compute_capability, source=row.source) if row else Absent(source="quantization.toml")
 
 
+def quantization_ceiling(scene: Scene) -> AnyFact:
+    """The first compute capability for which the backend has no kernels of the method wanted any more."""
+    method = scene.intent.quantization
+    row = tables.kernel_row(scene.backend.name, "quantization", method, scene.version) if method else None
+    return Known(value=row.below, source=row.source) if row and row.below else Absent(source="quantization.toml")
+
+
 def dtype_floor(method: str) -> Reader:
     def of(scene: Scene) -> AnyFact:
         row = tables.kernel_row(scene.backend.name, "dtype", method, scene.version)

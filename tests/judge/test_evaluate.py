@@ -248,3 +248,47 @@ def test_a_gpu_known_by_name_alone_is_looked_up() -> None:
 
 def test_not_read_is_the_default_everywhere() -> None:
     assert Snapshot().os.family == NOT_READ
+
+
+@pytest.mark.parametrize(
+    ("backend", "method", "capability", "row", "expected"),
+    [
+        ("tensorrt-llm", "nvfp4", "9.0", "model.quantization", "not_met"),
+        ("tensorrt-llm", "nvfp4", "12.0", "model.quantization", "met"),
+        ("tensorrt-llm", "fp8", "8.6", "model.quantization", "not_met"),
+        ("tensorrt-llm", "fp8", "8.9", "model.quantization", "met"),
+        ("tensorrt-llm", "awq", "9.0", "model.quantization_ceiling", "met"),
+        ("tensorrt-llm", "awq", "12.0", "model.quantization_ceiling", "not_met"),
+        ("tensorrt-llm", "nvfp4", "12.0", "model.quantization_ceiling", None),
+        ("tensorrt-llm", "bf16", "8.0", "model.quantization", None),
+        ("sglang", "modelopt_fp4", "9.0", "model.quantization", "not_met"),
+        ("sglang", "modelopt_fp8", "9.0", "model.quantization", "met"),
+        ("sglang", "awq", "8.0", "model.quantization", None),
+        ("vllm", "awq", "7.5", "model.quantization", "met"),
+        ("vllm", "bf16", "7.5", "model.quantization", None),
+    ],
+)
+def test_quantization_kernels_have_floors_and_ceilings(
+    backend: str, method: str, capability: str, row: str, expected: str | None
+) -> None:
+    snapshot = machine(capabilities=(capability,), driver="595.71.05", packages={})
+    found = judged(snapshot, backend, intent=Intent(quantization=method))
+    assert status(found, f"{backend}.{row}") == expected
+
+
+@pytest.mark.parametrize("backend", ["transformers", "vllm"])
+@pytest.mark.parametrize(
+    ("packages", "method", "expected"),
+    [
+        ({}, "bitsandbytes", "not_met"),
+        ({"bitsandbytes": "0.50.2"}, "bitsandbytes", "met"),
+        ({}, "gptq", None),
+        ({}, None, None),
+    ],
+)
+def test_a_quantization_that_needs_a_package_says_so(
+    backend: str, packages: dict[str, str], method: str | None, expected: str | None
+) -> None:
+    snapshot = machine(**{**GOOD, "packages": {**GOOD["packages"], **packages}})
+    found = judged(snapshot, backend, intent=Intent(quantization=method))
+    assert status(found, f"{backend}.packages.bitsandbytes_for_quantization") == expected
