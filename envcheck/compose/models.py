@@ -9,6 +9,7 @@ from envcheck.compose.choices import chosen_fit, usable_backends
 from envcheck.compose.service_probes import PORTS
 from envcheck.schema.blocks import Block, Cell, Paragraph, Section
 from envcheck.schema.describe import backend_title, gib
+from envcheck.schema.facts import value_of
 from envcheck.schema.fit import FitRow
 from envcheck.schema.report import Subject
 from envcheck.schema.run import Run
@@ -34,7 +35,8 @@ def models_section(subject: Subject) -> Section | None:
         )
         blocks.append(Paragraph(text=text))
     if len(chosen) > 1:
-        blocks.append(Paragraph(text=_together(chosen)))
+        gpus = value_of(subject.snapshot.gpus)
+        blocks.append(Paragraph(text=_together(chosen, len(gpus) if gpus else 1)))
     return Section(id="models", title="Models and switching", blocks=tuple(blocks)) if blocks else None
 
 
@@ -68,13 +70,14 @@ def _switching(runs: list[Run]) -> Block:
     return table("Loading and switching", heads, rows, basis)
 
 
-def _together(chosen: list[FitRow]) -> str:
-    """Whether two of these servers could hold their models at once, from the smallest two on the same devices."""
+def _together(chosen: list[FitRow], devices: int) -> str:
+    """Whether two of these servers could hold their models at once, from the two that take least."""
     needs = sorted(fit.reserved_mib or (fit.memory_mib.total if fit.memory_mib else 0.0) for fit in chosen)
-    room = max(fit.memory_mib.available for fit in chosen if fit.memory_mib)
+    each = max(fit.memory_mib.available / max(fit.devices, 1) for fit in chosen if fit.memory_mib)
+    room = each * devices
     both = needs[0] + needs[1]
     if both <= room:
-        return f"Two at a time is possible: the two smallest take {gib(both)} of {gib(room)}."
+        return f"Two at a time are possible: the two that take least need {gib(both)} of {gib(room)}."
     return (
         f"One at a time: even the two that take least would need {gib(both)}, {gib(room)} are available. Changing the "
         "model means unloading one and loading the other."

@@ -53,7 +53,7 @@ def _row(package: PackageRequirement, subject: Subject) -> tuple[Cell, ...]:
         version, status = "unknown", Cell(text=f"unknown ({installed.why})", mark="unknown")
     else:
         version = installed.value
-        status = _status(installed.value, package, improvable=reachable and held is None)
+        status = Cell(text="met", mark="good") if held else _status(installed.value, package, improvable=reachable)
     recommended = held or (_spoken(package.recommended) if reachable else _older(package, subject))
     shown = code(version) if version[:1].isdigit() else Cell(text=version)
     name = Cell(text=package.name, code=True, link=package.source)
@@ -72,7 +72,7 @@ def _held(package: PackageRequirement, subject: Subject) -> str | None:
             and state.status == "ready"
             and verdict.status == "met"
             and verdict.title.lower() in names
-            and any(sign in verdict.expected for sign in ("==", "<"))
+            and verdict.expected.startswith(("=", ">", "<", "~"))
         ):
             return f"{_spoken(verdict.expected)} (what {backend_title(verdict.backend)} here needs)"
     return None
