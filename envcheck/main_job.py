@@ -18,6 +18,7 @@ from envcheck.main_options import (
     alternatives_of,
     at_contexts,
     compared,
+    in_a_format_of,
     planned,
     presets_of,
     with_four_bits,
@@ -54,6 +55,7 @@ def subject_of(
     judgement = api.judge(snapshot, intent, backends, policy)
     fits = api.fits(snapshot, intent, backends, models or sizes_for(snapshot))
     states = judgement.backends
+    fits = tuple(in_a_format_of(snapshot, row) for row in fits)
     hopeless = hopeless_backends(judgement)
     fits = tuple(row for row in fits if row.backend not in hopeless) or fits
     chosen = compared(judgement, fits)

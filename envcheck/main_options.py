@@ -39,6 +39,19 @@ def compared(judgement: Judgement, fits: tuple[FitRow, ...]) -> tuple[FitRow, ..
     return tuple(max([r for r in found if r.model == model] or found, key=_size) for found in rows.values())
 
 
+_BFLOAT16 = Version("8.0")
+"""Compute capability from which NVIDIA GPUs compute bfloat16
+(https://docs.nvidia.com/cuda/cuda-programming-guide/05-appendices/compute-capabilities.html)."""
+
+
+def in_a_format_of(snapshot: Snapshot, row: FitRow) -> FitRow:
+    """The row in the 16 bits that this machine's GPUs have: float16 where bfloat16 came later. It takes as much."""
+    gpus = value_of(snapshot.gpus) or ()
+    found = [value_of(gpu.compute_capability) for gpu in gpus if gpu.vendor == "nvidia"]
+    older = any(one is not None and Version(one) < _BFLOAT16 for one in found)
+    return msgspec.structs.replace(row, quant="fp16") if older and row.quant == "bf16" else row
+
+
 ALTERNATIVES = ("Gemma-2-2B", "Mistral-7B", "Llama-3.1-8B", "Qwen3-8B", "Mixtral-8x7B", "Mixtral-8x22B")
 """Models that a team weighs against each other: small ones, and two mixtures of experts."""
 _FOUR_BITS = {"ollama": ("Q4_K_M",), "vllm": ("awq", "gptq-int4")}

@@ -79,7 +79,11 @@ class Worker:
         kind = getattr(torch, dtype) if dtype else torch.float32 if target == "cpu" else torch.bfloat16
         if gguf and hasattr(transformers, "GgufConfig"):
             options["quantization_config"] = transformers.GgufConfig(dequantize=True)
-        self.model = transformers.AutoModelForCausalLM.from_pretrained(path, **{name_of_dtype(transformers): kind}, **options).to(target).eval()
+        self.model = (
+            transformers.AutoModelForCausalLM.from_pretrained(path, **{name_of_dtype(transformers): kind}, **options)
+            .to(target)
+            .eval()
+        )
         say(
             event="loaded",
             load_ms=(time.perf_counter() - started) * 1e3,

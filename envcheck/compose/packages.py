@@ -61,21 +61,26 @@ def _row(package: PackageRequirement, subject: Subject) -> tuple[Cell, ...]:
 
 
 def _held(package: PackageRequirement, subject: Subject) -> str | None:
-    """What holds an installed package below its newest version: a pin of the project, or a backend that is ready."""
+    """What holds an installed package: a pin of the project, else the strictest need of a backend that is ready."""
+    names = (package.name, _TITLES.get(package.name, package.name))
+    needs = []
     for verdict in subject.judgement.verdicts:
-        if verdict.id == f"policy.pin.{package.name}" and verdict.status == "met":
+        if verdict.status != "met":
+            continue
+        if verdict.id == f"policy.pin.{package.name}":
             return f"{_spoken(verdict.expected)} (pinned by the project)"
         state = subject.judgement.backends.get(verdict.backend)
-        names = (package.name, _TITLES.get(package.name, package.name))
-        if (
-            state is not None
-            and state.status == "ready"
-            and verdict.status == "met"
-            and verdict.title.lower() in names
-            and verdict.expected.startswith(("=", ">", "<", "~"))
-        ):
-            return f"{_spoken(verdict.expected)} (what {backend_title(verdict.backend)} here needs)"
-    return None
+        is_ready = state is not None and state.status == "ready"
+        if is_ready and verdict.title.lower() in names and verdict.expected[:1] in ("=", ">", "<", "~"):
+            needs.append((_strictness(verdict.expected), verdict.expected, backend_title(verdict.backend)))
+    if not needs:
+        return None
+    _, expected, title = max(needs)
+    return f"{_spoken(expected)} (what {title} here needs)"
+
+
+def _strictness(specifier: str) -> int:
+    return 2 if "==" in specifier else 1 if "<" in specifier else 0
 
 
 _TITLES = {"torch": "pytorch"}
