@@ -26,7 +26,7 @@ import msgspec  # noqa: E402
 
 from envcheck import discover, loopback  # noqa: E402
 from envcheck.host import Host  # noqa: E402
-from envcheck.probes import _compiled, _elf, _nvidia_smi, _record, _redact, _versions  # noqa: E402
+from envcheck.probes import _acs, _compiled, _elf, _json_lines, _nvidia_smi, _presence, _record, _redact, _versions  # noqa: E402  # noqa: E402
 from envcheck.schema.snapshot import Snapshot  # noqa: E402
 from tests.probes.hostile import damaged, seeds  # noqa: E402
 
@@ -77,6 +77,22 @@ def readers(folder: Path) -> dict[str, Attempt]:
         with contextlib.suppress(csv.Error):  # what it documents for text that is no CSV
             _record.lines_of(content, "/v/lib/python3.12/site-packages")
 
+    def of_presence(random: Random) -> None:
+        lines = _RECORD.encode() + b"torch/nn/modules/__init__.py,sha256=x,0\ntorch/lib/libc10.so.2,sha256=x,500\n"
+        files = _presence.recorded(garbled(lines, random))
+        if any(".." in folder.split("/") or folder.startswith("/") for folder in files):
+            raise AssertionError("a path outside site-packages was taken from a RECORD")
+
+    def of_configuration_space(random: Random) -> None:
+        space = bytearray(random.randbytes(64) + bytes(4096 - 64))
+        for at in range(256, 4096, 64):
+            space[at : at + 8] = random.choice((b"\x0d\x00\x01\x14\x1f\x00\x1d\x00", random.randbytes(8)))
+        _acs.control_register(garbled(bytes(space), random))
+
+    def of_child(random: Random) -> None:
+        said = b'{"init":0}\n{"gpu":0,"name":"NVIDIA H100","total":85899345920}\n{"links":{"0-1":"NV18"}}\n'
+        _json_lines.decoded(garbled(said, random).decode("utf-8", "replace"))
+
     def of_smi(random: Random) -> None:
         rows = garbled(b"0, NVIDIA H100, 580.1, 81559\n1, x, y, [N/A]\n", random).decode("latin-1").splitlines()
         _nvidia_smi.gpus({"fields": ["index", "name", "driver_version", "memory.total"], "lines": rows})
@@ -89,7 +105,14 @@ def readers(folder: Path) -> dict[str, Attempt]:
         loopback.http_body(garbled(_HTTP, random))
         _compiled.numpy_abi(garbled(b"numpy.core._multiarray_umath", random))
 
-    return {"(elf)": of_elf, "(record)": of_record, "(nvidia-smi)": of_smi, "(redaction)": of_text, "(http)": of_answer}
+    named: dict[str, Attempt] = {
+        "(elf)": of_elf,
+        "(record)": of_record,
+        "(record at level 1)": of_presence,
+        "(nvidia-smi)": of_smi,
+    }
+    named |= {"(configuration space)": of_configuration_space, "(child's lines)": of_child}
+    return named | {"(redaction)": of_text, "(http)": of_answer}
 
 
 def main() -> int:

@@ -35,11 +35,12 @@ SAID_ONLY = frozenset({"shared_library_missing"})
 """Causes whose rules read error lines alone."""
 
 
-def _has_read_modules(snapshot: Snapshot) -> bool:
-    """Whether a probe looked into compiled modules and saw something that rules can hold against torch or NumPy."""
-    python = snapshot.python
-    linked = any(package.needs_libraries for package in value_of(python.packages) or ())
-    return linked or any(damage.kind == "built_for_numpy_1" for damage in value_of(python.damage) or ())
+def _may_clash(snapshot: Snapshot) -> bool:
+    """Whether there is something that rules can hold against torch or NumPy: libraries that compiled modules link, or
+    NumPy 2, under which modules made for NumPy 1 stop."""
+    linked = any(package.needs_libraries for package in value_of(snapshot.python.packages) or ())
+    numpy = value_of(snapshot.python.package("numpy")) or "1"
+    return linked or not numpy.startswith(("0.", "1"))
 
 
 def spoken_for() -> set[str]:
@@ -63,7 +64,7 @@ def cause_verdicts(snapshot: Snapshot, intent: Intent) -> Iterator[Verdict]:
     for name in names(RULES):
         if (no_gpu and name in ABOUT_GPUS) or (not intent.model and name in ABOUT_A_MODEL) or name in SAID_ONLY:
             continue
-        if name in spoken and not (name in PROVED_FROM_FILES and _has_read_modules(snapshot)):
+        if name in spoken and not (name in PROVED_FROM_FILES and _may_clash(snapshot)):
             continue
         rule: Rule = load(RULES, name, "RULE")
         look = rule.proved if name in spoken else rule.judge

@@ -115,6 +115,12 @@ def test_deleted_files_and_two_versions_are_in_the_snapshot(site: Path, tmp_path
     assert {(each.package, each.kind) for each in damage} == {("torch", "missing"), ("torch", "duplicate")}
 
 
+def test_a_release_made_for_numpy_1_is_known_without_looking_into_it(site: Path, tmp_path: Path) -> None:
+    install(site, "numpy", "2.4.6", {"numpy/__init__.py": b""})
+    install(site, "pandas", "2.0.3", {"pandas/__init__.py": b""})
+    assert "pandas 2.0.3 is made for NumPy 1" in causes(snapshot_of(tmp_path))["numpy_abi_mismatch"]
+
+
 def test_an_extension_for_numpy_1_under_numpy_2(site: Path, tmp_path: Path) -> None:
     install(site, "numpy", "2.4.6", {"numpy/__init__.py": b""})
     module = b"\x7fELF numpy.core._multiarray_umath \x00"

@@ -21,15 +21,21 @@ def judge(case: Case) -> Iterator[Finding]:
     yield from spoken(case, CAUSE)
     yield from _pinned(case)
     yield from _compiled(case)
-    yield from proved(case)
+    yield from _modules(case)
 
 
-def _compiled(case: Case) -> Iterator[Finding]:
+def proved(case: Case) -> Iterator[Finding]:
+    """Modules that were looked into; where none was, releases that are known to hold such (a row speaks of torch)."""
+    found = list(_modules(case))
+    yield from found or _compiled(case, but="torch")
+
+
+def _compiled(case: Case, but: str = "") -> Iterator[Finding]:
     """NumPy 2 beside releases of torch and other compiled packages that were made for NumPy 1."""
     numpy = case.package("numpy")
     if not at_least(numpy, (2, 0)):
         return
-    for row in load("binaries", Binaries).numpy_2:
+    for row in (row for row in load("binaries", Binaries).numpy_2 if row.package != but):
         first = version((windows(case) and row.windows) or row.version)
         have = case.torch.release if row.package == "torch" else case.package(row.package)
         if first and below(have, first):
@@ -39,7 +45,7 @@ def _compiled(case: Case) -> Iterator[Finding]:
             yield finding(CAUSE, "warning", says, case.package_quote("numpy"), fact, confidence="likely")
 
 
-def proved(case: Case) -> Iterator[Finding]:
+def _modules(case: Case) -> Iterator[Finding]:
     """Compiled modules that import NumPy 1's C interface only, where RECORD was compared with the disk."""
     for damage in value_of(case.snapshot.python.damage) or ():
         if damage.kind == "built_for_numpy_1":
