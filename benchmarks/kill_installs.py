@@ -152,7 +152,7 @@ def one_round(
 
 def command_rounds(folder: Path, kills: int, seed: int, in_place: bool) -> None:
     """Kill the command line at random moments and print the tally."""
-    houses, chance = Houses(folder, files=FILES), random.Random(seed)
+    houses, chance = Houses(folder, files=FILES // 4), random.Random(seed)
     clean = houses.clean(in_place)
     houses.copy(folder / "timing", in_place)
     started = time.perf_counter()
@@ -177,7 +177,7 @@ def command_rounds(folder: Path, kills: int, seed: int, in_place: bool) -> None:
         wanted = "new" if again else "old"
         tally[f"{'install again' if again else 'rollback'} → {outcome}{'' if outcome == wanted else ', WRONG'}"] += 1
         shutil.rmtree(root)
-        print(f"\r{number + 1}/{kills}", end="", file=sys.stderr, flush=True)
+        print(f"{number + 1}/{kills} {dict(tally)}", file=sys.stderr, flush=True)
     mode = "in place" if in_place else "generations"
     files = {state: len(each) for state, each in clean.items()}
     print(f"\n{kills} kills of the command, {mode}, seed {seed}, delays 0 to {span:.2f} s, files {files}")

@@ -186,8 +186,9 @@ def _cost_line(cost: Cost) -> str:
     """Download, disk and time, with what is not known about them."""
     some = f" and {cost.unknown_sizes} packages whose size the index does not state" if cost.unknown_sizes else ""
     size = f"{cost.download_bytes / 1e6:.0f} MB" if cost.download_bytes else "of"
-    free = "" if cost.disk_free_bytes is None else f", {cost.disk_free_bytes / 1e9:.1f} GB free"
-    took = f"; about {cost.seconds} s (at {cost.assumed})" if cost.seconds is not None else ""
+    free = "" if cost.disk_free_bytes is None else f"; {cost.disk_free_bytes / 1e9:.1f} GB free"
+    free = f"; needs {cost.disk_needed_bytes / 1e6:.0f} MB of disk{free}"
+    took = f"; about {cost.seconds} s ({cost.assumed})" if cost.seconds is not None else ""
     return f"Download {size}{some.removeprefix(' and') if size == 'of' else some}{free}{took}."
 
 

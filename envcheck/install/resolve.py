@@ -14,6 +14,7 @@ import msgspec
 
 from envcheck.host import Host
 from envcheck.install import uv
+from envcheck.install.sizes import sizes_of
 from envcheck.schema.errors import EnvcheckError
 from envcheck.schema.facts import Record
 from envcheck.schema.plan import PlannedPackage
@@ -85,7 +86,8 @@ def resolve(host: Host, choice: Choice, target: Target, work: Path, sources: Seq
         extra = _compile(host, bare, target, work, ("--no-deps", *sources), None)
         _require_hashes(extra, choice.without_dependencies)
         lock = {**lock, "packages": [*lock.get("packages", []), *extra.get("packages", [])]}
-    packages = [_package(row) for row in lock.get("packages", [])]
+    sizes = sizes_of(lock.get("packages", []), target.python, work)
+    packages = [_package(row, sizes.get(row["name"])) for row in lock.get("packages", [])]
     lines = sorted(f"{p.name}=={p.version} " + " ".join(f"--hash={h}" for h in p.hash.split()) for p in packages)
     shown = tuple(msgspec.structs.replace(p, hash=p.hash.split()[0]) for p in packages)
     if not sources:
@@ -194,11 +196,10 @@ def _compile(
     return tomllib.loads(lock.read_text(encoding="utf-8"))
 
 
-def _package(row: dict[str, Any]) -> PlannedPackage:
+def _package(row: dict[str, Any], size: int | None = None) -> PlannedPackage:
     """A package of a pylock: hashes of all its files, because which one fits is decided when it is installed."""
     files = [*row.get("wheels", []), *([row["sdist"]] if "sdist" in row else [])]
     hashes = sorted({f"sha256:{f['hashes']['sha256']}" for f in files if "sha256" in f.get("hashes", {})})
-    sizes = [f["size"] for f in row.get("wheels", []) if isinstance(f.get("size"), int)]
     if not hashes:
         raise EnvcheckError(
             f"{row['name']} {row['version']} has no hashes in its index: it cannot be installed safely."
@@ -207,7 +208,7 @@ def _package(row: dict[str, Any]) -> PlannedPackage:
         name=row["name"],
         version=row["version"],
         hash=" ".join(hashes),
-        size_bytes=max(sizes) if sizes else None,
+        size_bytes=size,
         origin="index",
     )
 

@@ -64,7 +64,7 @@ class Cost(Record, omit_defaults=False):
     unknown_sizes: int
     """Packages whose size it does not state; `download_bytes` is then a lower bound."""
     disk_needed_bytes: int
-    """Free space asked for before anything starts: wheels in the cache, and unpacked beside the old generation."""
+    """What the unpacked wheels are likely to take, in bytes; with less than half of it free nothing is started."""
     disk_free_bytes: int | None = None
     seconds: int | None = None
     """Estimated duration; None where sizes are missing."""
