@@ -14,7 +14,7 @@ import msgspec
 
 from envcheck.judge import rows, tables, torch_build, versions
 from envcheck.judge.evaluate import judge_machine, newest_that_runs
-from envcheck.judge.policy import Policy
+from envcheck.judge.policy import Policy, newest_that_keeps_pins, release_conflicts
 from envcheck.judge.wheels import Build, WheelFacts, best_torch, judge_build, wheel_facts
 from envcheck.schema.errors import InputError
 from envcheck.schema.plan import Blocked, Decision, Rejected
@@ -48,7 +48,8 @@ def decide(
     facts = wheel_facts(snapshot)
     rejected: list[Rejected] = []
     blocked: list[Blocked] = []
-    leads, why_not, block = _leads([profile for profile in profiles if profile.leads], snapshot, facts, pinned)
+    project = Policy(pins=tuple(f"{n}{s}" for n, s in pinned.items()), forbidden=policy.forbidden if policy else ())
+    leads, why_not, block = _leads([profile for profile in profiles if profile.leads], snapshot, facts, pinned, project)
     rejected += why_not
     blocked += block
     wants_torch = any("torch" in profile.packages for profile in profiles)
@@ -113,15 +114,15 @@ def _exclude_each_other(one: str, other: str) -> bool:
 
 
 def _leads(
-    profiles: Sequence[Profile], snapshot: Snapshot, facts: WheelFacts, pinned: dict[str, str]
+    profiles: Sequence[Profile], snapshot: Snapshot, facts: WheelFacts, pinned: dict[str, str], project: Policy
 ) -> tuple[dict[str, Release], list[Rejected], list[Blocked]]:
-    """The newest releases of the leading packages that run here and agree on torch with each other."""
+    """The newest releases of the leading packages that run here, keep to the project's pins and bans, and agree on
+    torch with each other."""
     found: list[tuple[Release, ...]] = []
     rejected: list[Rejected] = []
     blocked: list[Blocked] = []
     for profile in profiles:
-        pin = pinned.get(profile.leads, "")
-        running, newer = _running(profile, snapshot, facts, pin)
+        running, newer = _running(profile, snapshot, facts, pinned.get(profile.leads, ""), project)
         if not running:
             blocked.append(_no_release(profile, newer))
         found.append(running)
@@ -143,7 +144,7 @@ def _leads(
 
 
 def _running(
-    profile: Profile, snapshot: Snapshot, facts: WheelFacts, pin: str
+    profile: Profile, snapshot: Snapshot, facts: WheelFacts, pin: str, project: Policy
 ) -> tuple[tuple[Release, ...], list[Rejected]]:
     """Releases that run here with a torch that runs here, newest first, and why the newer ones do not."""
     matrix = rows.backend(profile.backend)
@@ -155,13 +156,21 @@ def _running(
     for release in left:
         one = msgspec.structs.replace(matrix, release=(release,))
         wants_torch = "torch" in profile.packages
-        if newest_that_runs(one, snapshot, Intent(), machine) is None:
+        if newest_that_runs(one, snapshot, Intent(), machine, project) is None:
             continue
         if wants_torch and facts.accelerator is not None and best_torch(facts, release.torch).build is None:
             continue
         found.append(release)
-    newer = left[: left.index(found[0])] if found else left[:3]
-    rejected = [Rejected(choice=f"{profile.leads} {r.version}", because=_why_not(r, snapshot)) for r in newer[:4]]
+    if found:
+        newer = left[: left.index(found[0])]
+    else:  # the release that keeps the pins comes nearest, and what is wrong with it is what is to be known
+        closest = newest_that_keeps_pins(project, matrix.backend, left)
+        newer = (*((closest,) if closest else ()), *(r for r in left[:3] if r != closest))
+    rejected = []
+    for release in newer[:4]:
+        clashes = release_conflicts(project, matrix.backend, release)
+        because = clashes[0].actual if clashes else _why_not(release, snapshot)
+        rejected.append(Rejected(choice=f"{profile.leads} {release.version}", because=because))
     return tuple(found), rejected
 
 
@@ -193,8 +202,9 @@ def _why_not(release: Release, snapshot: Snapshot) -> str:
 
 def _no_release(profile: Profile, why: Sequence[Rejected]) -> Blocked:
     reason = why[0].because if why else "every listed release is blocked"
+    named = f"{why[0].choice}: " if why else ""
     return Blocked(
-        says=f"no version works: {profile.title}: {reason}",
+        says=f"no version works: {profile.title}: {named}{reason}",
         remedy=Remedy(
             says=f"See what blocks it with `envcheck check --backend {profile.backend}`, or use another backend."
         ),

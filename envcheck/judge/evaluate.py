@@ -13,7 +13,14 @@ from envcheck.judge import rows, versions
 from envcheck.judge.causes import cause_verdicts
 from envcheck.judge.damaged import damage_verdicts
 from envcheck.judge.operators import AnyFact
-from envcheck.judge.policy import Policy, project_verdicts, release_conflicts, unused_waivers, waive
+from envcheck.judge.policy import (
+    Policy,
+    newest_that_keeps_pins,
+    project_verdicts,
+    release_conflicts,
+    unused_waivers,
+    waive,
+)
 from envcheck.judge.readiness import blocking, state_of
 from envcheck.judge.row_verdicts import judge_rows
 from envcheck.judge.scene import Scene
@@ -75,7 +82,9 @@ def _judge_backend(
         free = newest_that_runs(matrix, snapshot, intent, machine, labelled=True)
         if free is not None:  # only the project's policy stands in the way: that is what is to be said
             scene = Scene(snapshot, intent, matrix.backend, scene.installed, free)
-            own = waive(_found(matrix, scene, machine, project), project, day)
+            own = waive(
+                _with_closest(matrix, _found(matrix, scene, machine, project), scene, machine, project), project, day
+            )
     return own, state_of(matrix, scene, own, machine, older)
 
 
@@ -84,6 +93,27 @@ def _found(matrix: BackendMatrix, scene: Scene, machine: Sequence[Verdict], proj
     if not isinstance(scene.installed, Known):
         found += release_conflicts(project, matrix.backend, scene.release)
     return found
+
+
+def _with_closest(
+    matrix: BackendMatrix, found: list[Verdict], scene: Scene, machine: Sequence[Verdict], project: Policy
+) -> list[Verdict]:
+    """Where pins stand in the way, say of the newest release that keeps them what is wrong with it."""
+    backend = matrix.backend
+    closest = newest_that_keeps_pins(project, backend, matrix.release)
+    if closest is None or closest == scene.release:
+        return found
+    own = Scene(scene.snapshot, scene.intent, backend, Absent(source="looking at a release"), closest)
+    blockers = [row for row in matrix.requirement if row.severity == "blocker"]
+    reasons = [
+        *release_conflicts(project, backend, closest),
+        *blocking(judge_rows(blockers, own, machine)),
+    ]
+    if not reasons:
+        return found
+    says = f"The newest that keeps the pins is no way out: {reasons[0].says}"
+    moved = {verdict.id for verdict in release_conflicts(project, backend, scene.release)}
+    return [msgspec.structs.replace(v, says=f"{v.says} {says}") if v.id in moved else v for v in found]
 
 
 def _with_known_requirements(verdicts: Sequence[Verdict]) -> list[Verdict]:

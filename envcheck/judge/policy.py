@@ -208,18 +208,33 @@ def release_conflicts(policy: Policy, backend: Backend, release: Release | None)
     """What a release of a backend would install against the project's pins and bans."""
     if release is None:
         return []
-    wants = dict(release.packages) | ({"torch": release.torch} if release.torch else {})
-    moved = [
-        _conflict(backend, release, name, f"{name}{pin}", f"needs {name}{wants[name]}, the project pins {name}{pin}")
-        for name, pin in map(_split, policy.pins)
-        if pin.startswith("==") and name in wants and versions.within(pin.removeprefix("=="), wants[name]) is False
-    ]
+    wants = _wants(release)
     banned = [
         _conflict(backend, release, name, f"no {name}", f"installs {name}{wants[name]}, which the project forbids")
         for name in map(_normalised, policy.forbidden)
         if name in wants
     ]
-    return moved + banned
+    return [*_moved_pins(policy, backend, release), *banned]
+
+
+def newest_that_keeps_pins(policy: Policy, backend: Backend, releases: Iterable[Release]) -> Release | None:
+    """The newest of `releases` (newest first) that is known to move none of the project's exact pins."""
+    holds_torch = any(name == "torch" for name, _ in map(_split, policy.pins))
+    told = (release for release in releases if release.torch or not holds_torch)
+    return next((release for release in told if not _moved_pins(policy, backend, release)), None)
+
+
+def _moved_pins(policy: Policy, backend: Backend, release: Release) -> list[Verdict]:
+    wants = _wants(release)
+    return [
+        _conflict(backend, release, name, f"{name}{pin}", f"needs {name}{wants[name]} against the pin {name}{pin}")
+        for name, pin in map(_split, policy.pins)
+        if pin.startswith("==") and name in wants and versions.within(pin.removeprefix("=="), wants[name]) is False
+    ]
+
+
+def _wants(release: Release) -> dict[str, str]:
+    return {**release.packages, **({"torch": release.torch} if release.torch else {})}
 
 
 def _conflict(backend: Backend, release: Release, name: str, expected: str, clash: str) -> Verdict:

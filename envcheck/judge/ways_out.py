@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from envcheck.judge import versions
+from envcheck.judge import tables, versions
 from envcheck.judge.scene import Scene
 from envcheck.judge.wheels import accelerator
 from envcheck.schema.facts import Known, Observation, value_of
@@ -107,6 +107,8 @@ def _by_hand(scene: Scene, release: Release) -> Remedy:
     words = [f'uv pip install --python {folder} "{package}=={version}"']
     if index:
         words.append(f"--extra-index-url {index} --torch-backend={variant}")
+    elif release.torch.startswith("==") and tables.torch_variant(release.torch[2:]) not in (None, variant):
+        words.append(f"--torch-backend={variant}")  # the package index has the pinned torch for another CUDA
     words += [option for command in backend.install[:1] if (option := command.partition(f" {package} ")[2])]
     return Remedy(
         says=f"Install {backend.title} {release.version} in an environment of its own.",

@@ -84,6 +84,18 @@ def test_the_kernels_that_the_gpus_run_are_part_of_the_decision(gpus: list[str],
     assert set(found.decision.kernels) == kernels, found.decision
 
 
+def test_a_ban_on_what_the_only_release_brings_is_the_reason() -> None:
+    facts = {
+        "python": "3.11.13",
+        "glibc": "2.39",
+        "driver": "570.124.06",
+        "gpus": [{"name": "NVIDIA GeForce RTX 5080"}],
+    }
+    snapshot = assume.to_snapshot(assume.read(msgspec.json.encode({"os": "linux", **facts}).decode(), "case"))
+    found = decide(snapshot, load(["vllm"]), (), Policy(pins=("torch==2.7.0",), forbidden=("xformers",)))
+    assert "vllm 0.9.2: installs xformers==0.0.30, which the project forbids" in found.blocked[0].says
+
+
 def test_a_forbidden_pin() -> None:
     snapshot = assume.to_snapshot(assume.read("gpus = []", "case"))
     with pytest.raises(InputError, match="forbidden"):

@@ -108,11 +108,24 @@ def test_where_only_the_pin_stands_in_the_way_the_pin_is_what_is_said() -> None:
     pinned = evaluate(snapshot, Intent(), ["vllm"], policy, today="2026-11-21")
     state = pinned.backends["vllm"]
     assert (state.status, state.first_broken) == ("blocked", "vllm.policy.torch")
-    assert state.why == "vLLM 0.31.0+cu129 needs torch==2.13.0, the project pins torch==2.7.0."
+    assert state.why == (
+        "vLLM 0.31.0+cu129 needs torch==2.13.0 against the pin torch==2.7.0. The newest that keeps the pins is no way "
+        "out: vLLM 0.9.2 installs xformers==0.0.30, which the project forbids."
+    )
     assert all(v.status != "not_met" for v in pinned.verdicts if v.link == "driver")
     free = evaluate(snapshot, Intent(), ["vllm"], Policy(), today="2026-11-21").backends["vllm"]
     assert free.status == "limited"
     assert free.first_broken == "vllm.driver.cuda"
+
+
+def test_a_release_that_keeps_the_pins_is_offered() -> None:
+    snapshot = machine(capabilities=("12.0",), driver="570.124.06", packages={"torch": "2.7.0+cu128"})
+    judgement = evaluate(snapshot, Intent(), ["vllm"], Policy(pins=("torch==2.7.0",)), today="2026-11-21")
+    way_out = verdict(judgement, "vllm.backend.release")
+    assert way_out.actual == "0.9.2"
+    by_hand = next(c for way in way_out.ways_out for c in way.commands if c.startswith("uv pip install"))
+    assert by_hand.endswith('"vllm==0.9.2" --torch-backend=cu128'), "the package index has torch 2.7 for CUDA 12.6"
+    assert judgement.backends["vllm"].status != "blocked"
 
 
 GOOD = """
