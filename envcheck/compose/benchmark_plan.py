@@ -22,6 +22,8 @@ from envcheck.schema.report import Subject
 _BY_ADDRESS = {"tensorrt-llm": "http://127.0.0.1:8000/v1"}
 """Backends that are asked as any OpenAI-compatible server, at their default address."""
 
+_VARIABLES = re.compile(r"(?:[A-Z_]+=\S+ )*")
+"""What may stand before a program: assignments to variables."""
 _STARTED_BY_HAND = ("vllm", "sglang", "llama.cpp", "ollama", "tensorrt-llm")
 """Servers, which keep their model loaded between the repeats; Transformers is started anew for each of them."""
 
@@ -114,9 +116,10 @@ def _one_backend(name: str, fit: FitRow | None, subject: Subject) -> Commands:
 def _placed(command: str, backend: str, subject: Subject) -> str:
     """The command with the path of the environment that has, or will have, its program."""
     python = interpreter(backend, subject)
-    if python == "python3" or not command.startswith(f"{backend} "):
+    before, program, after = command.partition(f"{backend} ")
+    if python == "python3" or not program or not _VARIABLES.fullmatch(before):
         return command
-    return f"{python.removesuffix('.exe').removesuffix('python')}{command}"
+    return f"{before}{python.removesuffix('.exe').removesuffix('python')}{program}{after}"
 
 
 def fetch_line(fit: FitRow) -> str:

@@ -44,9 +44,9 @@ def ollama(facts: ModelFacts, quant: str, context: int, concurrency: int) -> str
 
 def vllm(
     facts: ModelFacts, quant: str, context: int, concurrency: int, devices: tuple[Device, ...], tensor: int,
-    pipeline: int, utilization: float,
+    pipeline: int, utilization: float, cache_gib: int = 0,
 ) -> str:  # fmt: skip
-    """`vllm serve` with the parallelism, context and share of the card that were counted with."""
+    """`vllm serve` with the parallelism, context and share of the card, or cache in host memory, counted with."""
     words = ["vllm", "serve", checkpoint(facts, quant), "--max-model-len", str(context)]
     words += ["--max-num-seqs", str(max(concurrency, 1))]
     if tensor > 1:
@@ -59,7 +59,7 @@ def vllm(
         words += ["--quantization", FLY_QUANTIZATION[quant]]
     if quant == "fp16" or (quant == "bf16" and _without_bfloat16(devices)):
         words += ["--dtype", "half"]
-    return shlex.join(words)
+    return (f"VLLM_CPU_KVCACHE_SPACE={cache_gib} " if cache_gib else "") + shlex.join(words)
 
 
 def transformers(facts: ModelFacts, quant: str, devices: tuple[Device, ...]) -> str:

