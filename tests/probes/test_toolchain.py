@@ -32,7 +32,7 @@ def programs(tmp_path: Path) -> Path:
 
 def host(programs: Path) -> Host:
     env = {"PATH": f"{programs}:/usr/bin:/bin", "CC": str(programs / "gcc"), "CXX": str(programs / "g++")}
-    return Host(env=env, limit_s=2.0, ports=False)
+    return Host(env=env, limit_s=6.0, ports=False)
 
 
 def test_slow_programs_take_no_other_reading_along(programs: Path) -> None:
