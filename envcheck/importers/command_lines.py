@@ -44,7 +44,7 @@ _LONG = re.compile(r"--([a-z][a-z0-9-]{1,40})(?:[= ]\s?[\"']?([^\s\"'`\\-][^\s\"
 _ARGUMENT = re.compile(r"\b([a-z][a-z0-9_]{3,40})=('[^']{0,160}'|\"[^\"]{0,160}\"|[\w./-]{1,80})")
 _ENTRY = re.compile(r"'([a-z][a-z0-9_]{3,40})': ('[^']{0,160}'|[\w./-]{1,80})")
 _ENGINE = re.compile(r"LLM engine \(v?(\d{1,3}\.\d{1,3}[\w.+]{0,40})\)")
-_OLLAMA = re.compile(r"ollama run (?:--\S{1,40} ){0,3}([a-z0-9][\w./:-]{1,100})", re.IGNORECASE)
+_OLLAMA = re.compile(r"ollama (?:run|pull) (?:--\S{1,40} ){0,3}([a-z0-9][\w./:-]{1,100})", re.IGNORECASE)
 _LAUNCHERS = (
     "vllm serve",
     "vllm.entrypoints",
@@ -68,9 +68,10 @@ def read(paste: Paste, draft: Draft) -> bool:
                 if name in _NAMES:
                     draft.option(name, value)
                     found = True
-    for _, match in paste.matching("ollama run", _OLLAMA.pattern):
-        draft.option("model", match.group(1))
-        found = True
+    for literal in ("ollama run", "ollama pull"):
+        for _, match in paste.matching(literal, _OLLAMA.pattern):
+            draft.option("model", match.group(1))
+            found = True
     return _echoed(paste, draft) or found
 
 

@@ -74,6 +74,11 @@ def neighbours(owner: str, have: str) -> list[Pins]:
     return []
 
 
+def pinned_packages() -> tuple[str, ...]:
+    """The packages whose releases the table knows."""
+    return tuple(_table())
+
+
 @lru_cache(maxsize=1)
 def _table() -> dict[str, tuple[Pins, ...]]:
     """The rows by package, newest first."""

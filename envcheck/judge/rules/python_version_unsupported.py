@@ -8,13 +8,14 @@ from envcheck.judge import versions
 from envcheck.judge.rows import load
 from envcheck.judge.rule import Case, Rule, quoted, spoken
 from envcheck.judge.rules._common import finding
-from envcheck.judge.rules._matrix import installed, release_of, unreleased
+from envcheck.judge.rules._matrix import installed, unreleased
+from envcheck.judge.rules._pins import neighbours, pinned_packages
 from envcheck.judge.rules._wheels import wheel_files
 from envcheck.judge.tables import torch_release
 from envcheck.judge.versions import version
 from envcheck.schema.facts import value_of
 from envcheck.schema.requirement import BackendMatrix
-from envcheck.schema.verdict import Finding
+from envcheck.schema.verdict import Finding, Quote
 
 CAUSE = "python_version_unsupported"
 
@@ -35,17 +36,24 @@ def judge(case: Case) -> Iterator[Finding]:
     if wheels and python and ".".join(python.split(".")[:2]) not in {minor.rstrip("t") for minor in wheels.python}:
         says = f"torch {torch} has wheels for Python {', '.join(wheels.python)}; here it is {python}."
         yield finding(CAUSE, "warning", says, case.quote("Python", fact), case.quote("torch", case.torch.fact))
-    for name in ("vllm", "sglang"):
-        row, have = release_of(case, name), installed(case, name)
-        if not (python and row and have) or unreleased(have) or not row.python:
-            continue
-        if versions.within(versions.base(python), row.python) is False:
-            # Installed all the same, so from source or by force: a reason for trouble, no proof of it.
-            says = f"{name} {have} supports Python {row.python}; here it is {python}."
-            yield finding(
-                CAUSE, "warning", says, case.quote("Python", fact), case.package_quote(name), confidence="likely"
-            )
+    yield from _installed_for_others(case, python)
     yield from _wanted(case, python)
+
+
+def _installed_for_others(case: Case, python: str | None) -> Iterator[Finding]:
+    """Packages whose metadata excludes this Python: installed all the same, so from source or by force, which is a
+    reason for trouble and no proof of it."""
+    for name in pinned_packages() if python else ():
+        have = installed(case, name)
+        asked = [row.python for row in neighbours(name, have)] if have and not unreleased(have) else []
+        if python and asked and all(text and versions.within(versions.base(python), text) is False for text in asked):
+            says = f"{name} {have} supports Python {asked[0]}; here it is {python}."
+            evidence = (case.quote("Python", case.snapshot.python.version), _quote(case, name))
+            yield finding(CAUSE, "warning", says, *evidence, confidence="likely")
+
+
+def _quote(case: Case, name: str) -> Quote:
+    return case.quote("torch", case.torch.fact) if name == "torch" else case.package_quote(name)
 
 
 _SERVED_BY_SOME_RELEASE = (3, 13)
