@@ -163,6 +163,7 @@ def planned(snapshot: Snapshot, judgement: Judgement, policy: Policy | None) -> 
 
 def _plan(name: str, snapshot: Snapshot, judgement: Judgement, policy: Policy | None) -> Plan | None:
     """The plan for one backend; None where it is there."""
+    from envcheck.install import uv
     from envcheck.installing import Wanted, prepare
 
     if name not in _PROFILES:
@@ -179,7 +180,7 @@ def _plan(name: str, snapshot: Snapshot, judgement: Judgement, policy: Policy | 
     prepared = prepare(snapshot, Wanted(profiles=(name,)), policy)
     choice = prepared.decided.choice
     place = "Scripts/python.exe" if value_of(snapshot.os.family) == "windows" else "bin/python"
-    torch = ("--torch-backend", choice.torch_backend) if choice.torch_backend else ()
+    torch = uv.torch_arguments(choice.torch_backend, choice.torch_index)
     argv = ("uv", "pip", "install", "--python", f"{target}/{place}", *torch)
     steps = (
         Step(argv=("uv", "venv", target), says="an environment of its own"),

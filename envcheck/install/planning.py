@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
+from envcheck.install import uv
 from envcheck.install.receipt import Receipt
 from envcheck.schema.errors import EnvcheckError
 from envcheck.schema.facts import Absent, Known, value_of
@@ -44,7 +45,7 @@ def steps_for(
     if not decided.choice.requirements:
         return
     tag = receipt.torch_backend if receipt else decided.choice.torch_backend
-    backend = ("--torch-backend", tag) if tag else ()
+    backend = uv.torch_arguments(tag, decided.choice.torch_index)
     if family == "windows":
         yield from _windows_steps(decided, backend, target, in_place, serves)
         return

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from envcheck.host import Host
-from envcheck.install import uv
+from envcheck.install import shipped, uv
 from envcheck.install.sizes import sizes_of
 from envcheck.schema.errors import EnvcheckError
 from envcheck.schema.facts import Record
@@ -60,6 +60,7 @@ def resolve(host: Host, choice: Choice, target: Target, work: Path, sources: Seq
     wanted.write_text("".join(line + "\n" for line in choice.requirements), encoding="utf-8")
     notes: list[str] = []
     backend = None if sources else choice.torch_backend
+    torch_place = uv.torch_arguments(backend, choice.torch_index)
     newest: list[dict[str, Any]] = []
     asking = threading.Thread(target=lambda: newest.extend(_newest(host, choice, target, work)), daemon=True)
     if not sources:
@@ -68,7 +69,7 @@ def resolve(host: Host, choice: Choice, target: Target, work: Path, sources: Seq
     env = uv.IMPATIENT if choice.torch_elsewhere and not sources else None
     try:
         # A wheelhouse has no index per variant: what lies in it is taken, and must be the build decided on.
-        lock = _compile(host, wanted, target, work, sources, backend, env)
+        lock = _compile(host, wanted, target, work, sources, torch_place, env)
     except EnvcheckError as error:
         if choice.torch_backend is None or sources or not uv.is_unreachable(str(error)):
             raise
@@ -83,10 +84,10 @@ def resolve(host: Host, choice: Choice, target: Target, work: Path, sources: Seq
     if choice.without_dependencies:
         bare = work / "without-dependencies.in"
         bare.write_text("".join(line + "\n" for line in choice.without_dependencies), encoding="utf-8")
-        extra = _compile(host, bare, target, work, ("--no-deps", *sources), None)
+        extra = _compile(host, bare, target, work, ("--no-deps", *sources), ())
         _require_hashes(extra, choice.without_dependencies)
         lock = {**lock, "packages": [*lock.get("packages", []), *extra.get("packages", [])]}
-    sizes = sizes_of(lock.get("packages", []), target.python, work)
+    sizes = sizes_of(lock.get("packages", []), target.python, work, shipped.sizes())
     packages = [_package(row, sizes.get(row["name"])) for row in lock.get("packages", [])]
     lines = sorted(f"{p.name}=={p.version} " + " ".join(f"--hash={h}" for h in p.hash.split()) for p in packages)
     shown = tuple(msgspec.structs.replace(p, hash=p.hash.split()[0]) for p in packages)
@@ -106,7 +107,7 @@ def _newest(host: Host, choice: Choice, target: Target, work: Path) -> list[dict
     wanted = folder / "newest.in"
     wanted.write_text("".join(f"{name}\n" for name in names if name != "torch"), encoding="utf-8")
     with contextlib.suppress(EnvcheckError):  # then there is nothing to compare with; the resolution itself speaks
-        found = _compile(host, wanted, target, folder, ("--no-deps",), None, uv.IMPATIENT).get("packages", [])
+        found = _compile(host, wanted, target, folder, ("--no-deps",), (), uv.IMPATIENT).get("packages", [])
     return found
 
 
@@ -142,7 +143,7 @@ def _compile_elsewhere(host: Host, choice: Choice, target: Target, work: Path) -
         wanted = work / "elsewhere.in"
         wanted.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
         try:
-            return _compile(host, wanted, target, work, (), None)
+            return _compile(host, wanted, target, work, (), ())
         except EnvcheckError:
             continue
     return None
@@ -151,7 +152,7 @@ def _compile_elsewhere(host: Host, choice: Choice, target: Target, work: Path) -
 def _patiently(host: Host, choice: Choice, target: Target, work: Path, wanted: Path) -> dict[str, Any]:
     """The variant's index once more, with uv's own patience: there was no other way."""
     try:
-        return _compile(host, wanted, target, work, (), choice.torch_backend)
+        return _compile(host, wanted, target, work, (), uv.torch_arguments(choice.torch_backend, choice.torch_index))
     except EnvcheckError as error:
         tried = ", ".join(choice.torch_elsewhere) or choice.torch_backend
         raise EnvcheckError(
@@ -166,7 +167,7 @@ def _compile(
     target: Target,
     work: Path,
     sources: Sequence[str],
-    torch_backend: str | None,
+    torch: Sequence[str],
     env: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     lock = work / "pylock.toml"
@@ -182,8 +183,7 @@ def _compile(
     ]
     if target.platform:
         arguments += ["--python-platform", target.platform]
-    if torch_backend:
-        arguments += ["--torch-backend", torch_backend]
+    arguments += torch
     output = ("--format", "pylock.toml", "--output-file", str(lock))
     failed = "No set of versions agrees"
     try:

@@ -137,6 +137,12 @@ def paths() -> list[Path]:
     return sorted(folder("install").glob("requirements.*.txt"))
 
 
+def sizes() -> dict[tuple[str, str], int]:
+    """Bytes of a wheel by name and version, as far as the shipped locks know them."""
+    lines = (line for path in paths() for line in read(path).lines)
+    return {(line.name, line.version): line.size_bytes for line in lines if line.size_bytes is not None}
+
+
 def for_place(wanted: Iterable[tuple[str, str | None]], place: Place, today: date) -> tuple[Shipped, ...] | None:
     """The locks of these profiles and variants; None where one of them does not exist, fit the place, or is stale."""
     found = []

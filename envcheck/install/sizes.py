@@ -10,7 +10,7 @@ import sys
 import time
 import urllib.parse
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -22,13 +22,19 @@ BUDGET_S = 5.0
 """For all answers together, in seconds; whatever has not been asked by then stays unknown."""
 
 
-def sizes_of(rows: Sequence[dict[str, Any]], python: str, base: Path) -> dict[str, int]:
+def sizes_of(
+    rows: Sequence[dict[str, Any]], python: str, base: Path, known: Mapping[tuple[str, str], int] | None = None
+) -> dict[str, int]:
     """Package name to the bytes of the wheel that this machine takes; packages nobody knows the size of are left out.
 
-    `rows` are the packages of a PEP 751 lock, `python` the target's minor version, `base` where relative paths start.
+    `rows` are the packages of a PEP 751 lock, `python` the target's minor version, `base` where relative paths start,
+    `known` what has been seen of a name and version before.
     """
     chosen = {row["name"]: wheel_for(row.get("wheels", []), python) for row in rows}
     found = {name: int(file["size"]) for name, file in chosen.items() if file and isinstance(file.get("size"), int)}
+    for row in rows:
+        if row["name"] not in found and known and (size := known.get((row["name"], row["version"]))) is not None:
+            found[row["name"]] = size
     asked = [(name, file) for name, file in chosen.items() if file and name not in found]
     if not asked:
         return found

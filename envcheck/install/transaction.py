@@ -98,7 +98,7 @@ def install(
 
 def torch_index(receipt: Receipt) -> tuple[str, ...]:
     """uv's argument for where the locked torch is; without it only the package index is searched."""
-    return ("--torch-backend", receipt.torch_backend) if receipt.torch_backend else ()
+    return uv.torch_arguments(receipt.torch_backend, receipt.choice.torch_index)
 
 
 @contextlib.contextmanager

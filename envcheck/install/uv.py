@@ -40,6 +40,53 @@ _LEFT_ASIDE = "extra-index-url"
 IMPATIENT = {"UV_HTTP_RETRIES": "1", "UV_HTTP_CONNECT_TIMEOUT": "5"}
 """For a question that has a second answer elsewhere: an index behind a wall should cost seconds, not a minute."""
 
+_TAGS = frozenset(
+    (
+        *(
+            "cpu",
+            "xpu",
+            "cu132",
+            "cu130",
+            "cu129",
+            "cu128",
+            "cu126",
+            "cu125",
+            "cu124",
+            "cu123",
+            "cu122",
+            "cu121",
+            "cu120",
+        ),
+        *("cu118", "cu117", "cu116", "cu115", "cu114", "cu113", "cu112", "cu111", "cu110", "cu102", "cu101", "cu100"),
+        *(
+            "cu92",
+            "cu91",
+            "cu90",
+            "cu80",
+            "rocm7.2",
+            "rocm7.1",
+            "rocm7.0",
+            "rocm6.4",
+            "rocm6.3",
+            "rocm6.2.4",
+            "rocm6.2",
+        ),
+        *("rocm6.1", "rocm6.0", "rocm5.7", "rocm5.6", "rocm5.5", "rocm5.4.2", "rocm5.4", "rocm5.3", "rocm5.2"),
+        *("rocm5.1.1", "rocm4.2", "rocm4.1", "rocm4.0.1"),
+    )
+)
+"""Values of `--torch-backend` that uv 0.13.8 accepts (its own `--help`, 2026-11-21)."""
+
+
+def torch_arguments(tag: str | None, index: str) -> tuple[str, ...]:
+    """How uv is told where a torch build is: by its tag, else by the address of the tag's index.
+
+    That index carries old copies of common packages, too; they are compared with those of the package index.
+    """
+    if not tag:
+        return ()
+    return ("--torch-backend", tag) if tag in _TAGS else ("--index", index, "--index-strategy", "unsafe-best-match")
+
 
 def program(host: Host) -> str:
     """uv beside our own interpreter, or on PATH; one sentence where there is none."""

@@ -74,6 +74,7 @@ def decide(
         without_dependencies=tuple(dict.fromkeys(w for p in profiles for w in p.without_dependencies)),
         imports=tuple(dict.fromkeys(name for p in profiles for name in p.imports)),
         torch_backend=build.variant if build else None,
+        torch_index=build.index_url if build else "",
         torch_elsewhere=torch_build.elsewhere(build, facts, specifier) if build else (),
     )
     return Decided(decision, choice, tuple(blocked))
@@ -232,7 +233,9 @@ def _torch(
     reason = choice.rejected[0].because if choice.rejected else f"the tables list no torch {specifier or 'build'}"
     if facts.accelerator is None:
         reason = "nobody could tell which GPU this machine has"
-    block = Blocked(says=f"no version works: torch {specifier}: {reason}".replace("  ", " "), remedy=_way_out(facts))
+    block = Blocked(
+        says=f"no version works: torch {specifier}: {reason}".replace("  ", " "), remedy=_way_out(facts, specifier)
+    )
     return None, list(choice.rejected), [block]
 
 
@@ -243,18 +246,27 @@ def _newer(build: Build, rejected: Iterable[Rejected]) -> list[Rejected]:
     return [each for each in rejected if each.choice.startswith(passed)]
 
 
-def _way_out(facts: WheelFacts) -> Remedy:
-    """The nearest change of the machine that lets some torch build run."""
+def _way_out(facts: WheelFacts, specifier: str) -> Remedy:
+    """The nearest change that lets some torch build run: of the pins, else of the machine."""
+    free = best_torch(facts).build if specifier else None
+    if free is not None and free.runs:
+        return Remedy(says=f"Give up torch {specifier}: torch {free.release.version} ({free.variant}) runs here.")
     newest = tables.torch_wheels().release[0]
     minor = None if facts.python is None else tuple(int(p) for p in facts.python.split(".")[:2] if p.isdigit())
     oldest = min(tuple(map(int, p.rstrip("t").split("."))) for p in newest.python)
     if minor is not None and minor < oldest:
         return Remedy(says=f"Use Python {oldest[0]}.{oldest[1]} or newer.", commands=("uv venv --python 3.12 .venv",))
-    if facts.accelerator == "nvidia" and not facts.driver_absent:
+    if facts.accelerator == "nvidia" and not facts.driver_absent and _is_behind(facts):
         floor = tables.driver_floor("12.6")
         needs = f"{floor.linux} (Windows {floor.windows})" if floor else "525"
         return Remedy(says=f"Update the NVIDIA driver to {needs} or newer.", risk="restart", needs_root=True)
     return Remedy(says="Use llama.cpp or Ollama, which need no torch.")
+
+
+def _is_behind(facts: WheelFacts) -> bool:
+    """Whether the driver does not serve CUDA 12 for certain, whose builds run on the most GPUs."""
+    served = tables.serving("12.6", driver=facts.driver, cuda_driver=facts.cuda_driver, windows=facts.windows_driver)
+    return served.runs is not True
 
 
 def _requirements(

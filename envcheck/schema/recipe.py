@@ -48,6 +48,8 @@ class Choice(Record):
     imports: tuple[str, ...] = ()
     torch_backend: str | None = None
     """Index tag whose torch build is wanted; None where no torch is installed."""
+    torch_index: str = ""
+    """Address of the index of that tag, for tags that uv has no name for."""
     torch_elsewhere: tuple[str, ...] = ()
     """This build and older ones of its variant that run here too ("2.13.0+cpu"), newest first: what to look for where
     the index of the variant cannot be reached."""

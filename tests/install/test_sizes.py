@@ -71,6 +71,8 @@ def test_a_server_that_does_not_say_is_asked_once(here: None, server: str, tmp_p
 
 def test_nobody_is_asked_for_what_is_stated(here: None, server: str, tmp_path: Path) -> None:
     assert sizes_of([row("a", {"url": f"{server}/a-1-py3-none-any.whl", "size": 3})], "3.12", tmp_path) == {"a": 3}
+    secret = row("b", {"url": f"{server}/secret/b-1-py3-none-any.whl"})
+    assert sizes_of([secret], "3.12", tmp_path, {("b", "1"): 9, ("b", "2"): 8}) == {"b": 9}
     assert Heads.asked == 0
 
 

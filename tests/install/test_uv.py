@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -92,3 +93,22 @@ def release(name: str, version: str, year: int = 2026) -> dict[str, Any]:
 )
 def test_packages_pushed_far_back(old: dict[str, Any], new: dict[str, Any], warned: bool) -> None:
     assert bool(list(behind([old], [new]))) == warned
+
+
+@pytest.mark.parametrize(
+    ("tag", "arguments"),
+    [
+        (None, ()),
+        ("cu126", ("--torch-backend", "cu126")),
+        ("rocm99.1", ("--index", "https://wheels.example/rocm99.1", "--index-strategy", "unsafe-best-match")),
+    ],
+)
+def test_a_tag_without_a_name_in_uv_is_found_by_its_address(tag: str | None, arguments: tuple[str, ...]) -> None:
+    assert uv.torch_arguments(tag, "https://wheels.example/rocm99.1") == arguments
+
+
+def test_uv_accepts_the_tags_that_it_is_given() -> None:
+    said = Host(limit_s=60.0).run([uv.program(Host()), "pip", "compile", "--torch-backend", "none", "-"]).err
+    values = re.search(r"possible values: ([^\]]*)", said)
+    assert values is not None, said
+    assert set(uv._TAGS) <= set(values[1].split(", "))

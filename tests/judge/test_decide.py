@@ -96,6 +96,25 @@ def test_a_ban_on_what_the_only_release_brings_is_the_reason() -> None:
     assert "vllm 0.9.2: installs xformers==0.0.30, which the project forbids" in found.blocked[0].says
 
 
+@pytest.mark.parametrize(
+    ("machine", "pins", "says"),
+    [
+        (
+            {"driver": "580.95.05", "gpus": [{"name": "NVIDIA GeForce GTX 1080 Ti"}]},
+            ["torch==2.15.0"],
+            "2.14.1 (cu126)",
+        ),
+        ({"driver": "390.48", "gpus": [{"name": "NVIDIA GeForce GTX 1080 Ti"}]}, [], "Update the NVIDIA driver"),
+        ({"driver": "580.95.05", "gpus": [{"name": "NVIDIA GeForce GTX 680"}]}, [], "llama.cpp or Ollama"),
+    ],
+)
+def test_the_way_out_is_the_nearest_one(machine: dict[str, Any], pins: list[str], says: str) -> None:
+    base = {"os": "linux", "arch": "x86_64", "glibc": "2.39", "python": "3.11.9"}
+    (block,) = decided({**base, **machine}, ["embeddings"], pins).blocked
+    assert block.remedy is not None
+    assert says in block.remedy.says
+
+
 def test_a_forbidden_pin() -> None:
     snapshot = assume.to_snapshot(assume.read("gpus = []", "case"))
     with pytest.raises(InputError, match="forbidden"):
