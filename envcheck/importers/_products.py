@@ -26,6 +26,12 @@ _NAME = re.compile(
     r"(?:(?: - |[ -])(?P<memory>\d{2,3}) ?gi?b?)?(?![\w])",
     re.IGNORECASE,
 )
+_BARE = re.compile(
+    r"(?:(?<![\w.])(?P<count>[1-9]\d?)\s?(?:x|\*|\u00d7)\s?|\bgpus?[ :\uff1a]{0,3}|\u663e\u5361[ :\uff1a]{0,3})"
+    r"(?P<name>[2-5]0[5-9]0(?: ?(?:ti|super)){0,2})(?P<memory>(?!))?(?![\w.%]| ?(?:[mgk]i?b|mhz|w|tokens)\b)",
+    re.IGNORECASE,
+)
+"""A number alone is a product only behind a count or the word for a graphics card: "3x3090", "GPU 4090"."""
 
 
 class Named(NamedTuple):
@@ -40,7 +46,7 @@ class Named(NamedTuple):
 
 def products(text: str) -> Iterator[Named]:
     """Every discrete product of the hardware table that `text` names."""
-    for match in _NAME.finditer(text):
+    for match in (*_NAME.finditer(text), *_BARE.finditer(text)):
         row = find(match["name"], int(match["memory"]) * 1024 if match["memory"] else None)
         if row is not None and row.kind != "integrated":
             size = f" {match['memory']}GB" if match["memory"] else ""

@@ -14,7 +14,8 @@ from envcheck.schema.paste import Line, Paste
 _WORDS = (
     *("rtx", "gtx", "tesla", "nvidia", "rx ", "rx5", "rx6", "rx7", "wx", "vega", "radeon vii", "mi2", "mi3", "mi50"),
     *("mi60", "mi100", "v100", "a100", "h100", "h20", "a800", "h800", "l40", "l20", "a10", "a30", "a40", "b200"),
-    *("b300", "gh200", "gb10"),
+    *("b300", "gh200", "gb10", "2080", "3060", "3070", "3080", "3090", "4060", "4070", "4080", "4090", "5060"),
+    *("5070", "5080", "5090"),
 )
 _COUNT = re.compile(
     r"(?:gpus?|graphics cards?|video cards?) (?:count|number|num)\W{1,6}(\d{1,2})\b"

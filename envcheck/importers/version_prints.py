@@ -16,7 +16,12 @@ _ANSWER = re.compile(r"^[\s>]{0,8}['\"(]?" + _NUMBER + r"['\")]?\s*$", re.ASCII)
 _XFORMERS = re.compile(
     r"^\s{0,8}(pytorch\.version|pytorch\.cuda|gpu\.name|gpu\.compute_capability):\s{1,60}(\S.{0,60})$"
 )
-_BUILT = re.compile(r"(?<![\w.+-])([12]\.\d{1,2}\.\d\+(?:cpu|cu\d{3}|rocm\d[\d.]{0,4}))(?![\w.])")
+_BUILT = re.compile(r"(?<![\w.+-])([12]\.\d{1,2}\.\d(?:\.dev\d{8})?\+(?:cpu|cu\d{3}|rocm\d[\d.]{0,4}))(?![\w.])")
+_MADE_WITH = re.compile(
+    r"\b(?:py)?torch(?:==|[ =]v?)(?P<torch>[12]\.\d{1,2}(?:\.\d{1,2})?)(?![\w.+]).{0,40}?"
+    r"(?:(?:installed|built|compiled) (?:with|for) cuda[ =]?|\bcudatoolkit ?={1,2} ?)(?P<cuda>\d{1,2}\.\d)",
+    re.IGNORECASE,
+)
 _HEADING = re.compile(r"^\s{0,3}#{1,6}\s{1,4}(.{2,60}?)\s*:?\s*$")
 _MODULES = {"torch": "torch", "flash_attn": "flash-attn", "llama_cpp": "llama-cpp-python", "cv2": "opencv-python"}
 _LOOK_AHEAD = 3
@@ -33,7 +38,7 @@ _FORM_FIELDS = {
 def read(paste: Paste, draft: Draft) -> bool:
     """Take versions from wherever one stands beside the name it belongs to."""
     found = [_shown(paste, draft), _asked(paste, draft), _xformers(paste, draft), _form(paste, draft)]
-    return any(found) or _built(paste, draft)
+    return any(found) or _built(paste, draft) or _made_with(paste, draft)
 
 
 def _shown(paste: Paste, draft: Draft) -> bool:
@@ -118,6 +123,16 @@ def _built(paste: Paste, draft: Draft) -> bool:
             ):
                 draft.put("python.torch.version", match.group(1), line)
                 return True
+    return False
+
+
+def _made_with(paste: Paste, draft: Draft) -> bool:
+    """ "PyTorch 1.7.1 installed with CUDA 10.2", and conda's "pytorch==1.7.0 cudatoolkit=10.1"."""
+    for literal in ("with cuda", "for cuda", "cudatoolkit"):
+        for line, match in paste.matching(literal, _MADE_WITH.pattern):
+            draft.put("python.torch.version", match["torch"], line)
+            draft.put("python.torch.cuda", match["cuda"], line)
+            return True
     return False
 
 

@@ -43,6 +43,9 @@ def counted(text: str) -> bool:
         ),
         ("00:02.0 VGA compatible controller: Red Hat, Inc. QXL paravirtual graphic card (rev 04)", []),
         ("GPU type: A40\nGPU count: 3", ["A40"] * 3),
+        ("GPU3090\uff0c", ["3090"]),
+        ("3 GPUs (3x3090)", ["3090"] * 3),
+        ("port 3090, 2080 tokens, GPU 4080MiB used", []),
     ],
 )
 def test_names(text: str, expected: list[str]) -> None:

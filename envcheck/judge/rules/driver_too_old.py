@@ -13,6 +13,7 @@ from envcheck.judge import tables
 from envcheck.judge.rule import Case, Rule, quoted, spoken
 from envcheck.judge.rules._common import finding, quotes, windows
 from envcheck.judge.rules._images import images
+from envcheck.judge.rules._matrix import release_of
 from envcheck.judge.rules._ollama import cuda_level, driver_floor
 from envcheck.judge.versions import dotted, version
 from envcheck.schema.facts import text_of, value_of
@@ -28,9 +29,30 @@ def judge(case: Case) -> Iterator[Finding]:
     yield from spoken(case, CAUSE)
     if case.torch.cuda and case.torch.accelerator == "cuda":
         yield from _runtime(case, dotted(case.torch.cuda[:2]))
+    elif not case.torch.label and next(iter(images(case)), None) is None:
+        yield from _release(case)
     yield from _image(case)
     yield from _toolkit(case)
     yield from _ollama(case)
+
+
+def _release(case: Case) -> Iterator[Finding]:
+    """A backend whose torch nobody shows: the CUDA of the wheels that its release brings along by default."""
+    row = release_of(case, case.backend)
+    digits = (row.variant or "").removeprefix("cu") if row else ""
+    if row is None or not digits.isdigit() or not case.nvidia:
+        return
+    runtime = f"{digits[:-1]}.{digits[-1]}"
+    nvidia = case.snapshot.nvidia
+    driver, level = value_of(nvidia.driver), value_of(nvidia.cuda_driver)
+    served = tables.serving(runtime, driver=driver, cuda_driver=None if driver else level, windows=windows(case))
+    if served.runs is False:
+        fact = nvidia.driver if driver else nvidia.cuda_driver
+        says = (
+            f"Wheels of {case.backend} since {row.version} come with CUDA {runtime}, which needs a driver of at least "
+        )
+        says += f"{served.needs}; here it is {text_of(fact)}."
+        yield finding(CAUSE, "warning", says, case.quote("driver", fact), confidence="likely")
 
 
 def _image(case: Case) -> Iterator[Finding]:

@@ -15,6 +15,7 @@ from envcheck.judge.tables import kernels_serve
 from envcheck.judge.versions import dotted, version
 from envcheck.schema.facts import Known
 from envcheck.schema.gaps import KernelGaps
+from envcheck.schema.pins import Toolkits
 from envcheck.schema.verdict import Finding
 
 CAUSE = "gpu_arch_not_in_build"
@@ -31,8 +32,30 @@ def judge(case: Case) -> Iterator[Finding]:
         if kernels and capability and kernels_serve(capability, kernels, ptx) is False:
             yield _missing(case, device, kernels)
             return
+    if not kernels:
+        yield from _older(case)
     yield from _extension(case)
     yield from _dropped(case)
+
+
+def _older(case: Case) -> Iterator[Finding]:
+    """A build that no table lists, made with a CUDA that could not yet compile for any GPU of this generation."""
+    made = case.torch.cuda
+    rows = load("toolkits", Toolkits).generation
+    for device in case.nvidia:
+        # Code for a lower minor of the same major runs too, so the first toolkit of any of them would do.
+        able = [
+            first
+            for row in rows
+            if device.capability and (first := version(row.first)) and (known := version(row.compute_capability))
+            if known[0] == device.capability[0] and known <= device.capability
+        ]
+        if made and able and made[:2] < min(able):
+            says = f"torch {case.torch.label} is made with CUDA {dotted(made[:2])}, which compiles nothing for "
+            says += f"{device.name} ({device.sm}); CUDA {dotted(min(able))} is the first that does."
+            evidence = (case.quote("GPU", device.fact), case.quote("torch", case.torch.cuda_fact))
+            yield finding(CAUSE, "blocker", says, *evidence, confidence="likely")
+            return
 
 
 def _dropped(case: Case) -> Iterator[Finding]:
