@@ -8,11 +8,22 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from envcheck.compose._cells import FIT_WORDS, STATE_WORDS, row, table
-from envcheck.compose.checked import actions
+from envcheck.compose.checked import actions, ready_to_prove
+from envcheck.compose.installs import by_pip, first_install, is_planned
 from envcheck.compose.overview import outcome
 from envcheck.schema.blocks import Block, Cell, Commands, Fold, Note, Part, Points, Section
-from envcheck.schema.describe import backend_title, driver_text, gpus_text, listed, os_text, plural, ram_text
+from envcheck.schema.describe import (
+    backend_title,
+    driver_text,
+    gpus_text,
+    listed,
+    os_text,
+    plural,
+    ram_text,
+    sentence,
+)
 from envcheck.schema.facts import NOT_READ
+from envcheck.schema.plan import Decision, Plan
 from envcheck.schema.report import SCHEMA_VERSION, Action, Header, Outcome, Report, Subject, Tables
 from envcheck.schema.verdict import Readiness, Verdict
 
@@ -58,14 +69,20 @@ def _slim(subject: Subject, shared: dict[Verdict, Verdict]) -> Subject:
         snapshot=msgspec.structs.replace(subject.snapshot, python=python),
         judgement=msgspec.structs.replace(subject.judgement, verdicts=verdicts),
         tables=Tables(ages=subject.tables.ages),
-        plan=None,
-        other_plans=(),
+        plan=_bare(subject.plan) if subject.plan else None,
+        other_plans=tuple(_bare(plan) for plan in subject.other_plans),
         presets=(),
         curves=(),
         singles=(),
         parallel=(),
         alternatives=(),
     )
+
+
+def _bare(plan: Plan) -> Plan:
+    """What to run, without why."""
+    decision = Decision(accelerator=plan.decision.accelerator, torch=plan.decision.torch)
+    return msgspec.structs.replace(plan, decision=decision, packages=(), warnings=(), cost=None)
 
 
 def _named(subjects: Sequence[Subject]) -> list[Subject]:
@@ -88,7 +105,8 @@ def _outcome(subjects: list[Subject], answers: list[Outcome]) -> Outcome:
     worst = next(status for status in reversed(_ORDER) if counts[status])
     proven = sum(answer.proven for answer in answers)
     said = [f"{STATE_WORDS[status][1]} on {counts[status]}" for status in _ORDER if counts[status]]
-    missing = Counter(text.split(":")[0] for answer in answers for text in answer.missing)
+    missing = Counter(text.split(":")[0] for answer in answers for text in answer.missing if _is_gap(text))
+    open_ones = [sum(v.status == "unknown" for v in subject.judgement.verdicts) for subject in subjects]
     first = _grouped(subjects)
     return Outcome(
         readiness=worst,
@@ -96,8 +114,11 @@ def _outcome(subjects: list[Subject], answers: list[Outcome]) -> Outcome:
         f"Proved by real prompts on {proven}.",
         proven=proven == len(subjects),
         first=first[0][0] if first else None,
-        report_status="partial" if missing else "complete",
-        missing=tuple(f"{text} ({plural(count, 'machine')})" for text, count in missing.items()),
+        report_status="partial" if missing or any(open_ones) else "complete",
+        missing=(
+            *(f"{text} ({plural(count, 'machine')})" for text, count in missing.items()),
+            *([_unjudged(open_ones)] if any(open_ones) else []),
+        ),
         environment_status=listed(
             [f"{count} {status}" for status, count in Counter(a.environment_status for a in answers).items()]
         ),
@@ -105,6 +126,16 @@ def _outcome(subjects: list[Subject], answers: list[Outcome]) -> Outcome:
         if proven < len(subjects)
         else "run the benchmark plan of each machine",
     )
+
+
+def _is_gap(text: str) -> bool:
+    """Not what a merged report leaves out on purpose, and not the requirements, which are counted over all machines."""
+    return not text.startswith("package versions") and not text.endswith("could not be judged")
+
+
+def _unjudged(open_ones: list[int]) -> str:
+    machines = plural(sum(count > 0 for count in open_ones), "machine")
+    return f"{plural(sum(open_ones), 'requirement')} could not be judged ({machines})"
 
 
 def _overview(subjects: list[Subject], answers: list[Outcome], header: Header) -> Section:
@@ -143,17 +174,13 @@ def _states(subjects: list[Subject]) -> Section | None:
 
 def _detail(subject: Subject) -> tuple[Cell, ...]:
     machine = subject.snapshot
-    facts = (driver_text(machine) or "–", ram_text(machine), os_text(machine), "; ".join(_why(subject)) or "–")
+    facts = (driver_text(machine) or "–", ram_text(machine), os_text(machine), " ".join(_why(subject)) or "–")
     return row(Cell(text=machine.alias, code=True), *facts)
 
 
 def _why(subject: Subject) -> list[str]:
     states = subject.judgement.backends
-    return [
-        f"{backend_title(name)}: {state.why}"
-        for name, state in states.items()
-        if state.status in ("blocked", "unknown")
-    ]
+    return [sentence(state.why) for state in states.values() if state.status in ("blocked", "unknown")]
 
 
 def _models(subjects: list[Subject]) -> Section | None:
@@ -180,11 +207,22 @@ def _models(subjects: list[Subject]) -> Section | None:
     return Section(id="models", title="Models per machine", blocks=(found,))
 
 
+def _to_do(subject: Subject) -> list[Action]:
+    """The planned install where nothing is there yet, then what no plan does."""
+    planned = None if ready_to_prove(subject.judgement) else first_install(subject)
+    rest = [
+        msgspec.structs.replace(action, commands=by_pip(action, subject))
+        for action in actions(subject.judgement)
+        if not is_planned(action, subject)
+    ]
+    return [planned, *rest] if planned else rest
+
+
 def _grouped(subjects: list[Subject]) -> list[tuple[Action, list[str]]]:
     """Each remedy once, with the machines it is for; what helps most machines first."""
     grouped: dict[tuple[str, tuple[str, ...]], tuple[Action, list[str]]] = {}
     for subject in subjects:
-        for action in actions(subject.judgement):
+        for action in _to_do(subject):
             entry = grouped.setdefault((action.says, action.commands), (action, []))
             entry[1].append(subject.snapshot.alias)
     return sorted(grouped.values(), key=lambda entry: -len(entry[1]))
