@@ -1,8 +1,8 @@
 """The example pages in a real browser: Debian's Chromium, headless, driven through its own protocol by selenium.
 
     apt-get install chromium chromium-driver
-    npm install --prefix /tmp/axe axe-core
-    ENVCHECK_AXE=/tmp/axe/node_modules/axe-core/axe.min.js uv run --with selenium python -m pytest -m browser -rs
+    npm install --prefix DIR axe-core
+    ENVCHECK_AXE=DIR/node_modules/axe-core/axe.min.js uv run --with selenium python -m pytest -m browser -rs
 
 Nothing of it is needed to work on the rest: without Chromium or selenium they are skipped, without axe-core the last.
 """
