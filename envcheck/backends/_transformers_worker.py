@@ -65,7 +65,7 @@ class Worker:
     def load(self, path: str, gguf: str = "", device: str = "auto", threads: int = 0, dtype: str = "") -> None:
         """Load a folder with safetensors, or a GGUF file inside one (dequantised).
 
-        Without `dtype`: float32 on the processor, bfloat16 elsewhere.
+        Without `dtype`: the one of `usual_dtype`.
         """
         import torch
         import transformers
@@ -76,7 +76,7 @@ class Worker:
         options: dict[str, Any] = {"gguf_file": gguf} if gguf else {}
         self.tokenizer = transformers.AutoTokenizer.from_pretrained(path, **options)
         target = pick_device(torch) if device == "auto" else device
-        kind = getattr(torch, dtype) if dtype else torch.float32 if target == "cpu" else torch.bfloat16
+        kind = getattr(torch, dtype or usual_dtype(torch, target))
         if gguf and hasattr(transformers, "GgufConfig"):
             options["quantization_config"] = transformers.GgufConfig(dequantize=True)
         self.model = (
@@ -161,6 +161,17 @@ class Worker:
         if "torch" in sys.modules and sys.modules["torch"].cuda.is_available():
             sys.modules["torch"].cuda.empty_cache()
         say(event="unloaded", unload_ms=(time.perf_counter() - started) * 1e3)
+
+
+def usual_dtype(torch: Any, target: str) -> str:
+    """float32 on the processor, else the 16 bits that the GPU computes with: bfloat16 on NVIDIA from Ampere on.
+
+    Source: https://docs.nvidia.com/cuda/cuda-programming-guide/05-appendices/compute-capabilities.html
+    """
+    if target == "cpu":
+        return "float32"
+    is_nvidia = target.startswith("cuda") and not torch.version.hip
+    return "float16" if is_nvidia and torch.cuda.get_device_capability()[0] < 8 else "bfloat16"
 
 
 def name_of_dtype(transformers: Any) -> str:

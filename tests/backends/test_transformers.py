@@ -7,11 +7,12 @@ import sys
 import time
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 
 import msgspec
 import pytest
 
-from envcheck.backends import _calls, transformers
+from envcheck.backends import _calls, _transformers_worker, transformers
 from envcheck.backends.embedded import weights
 from envcheck.host import Host
 from envcheck.schema.backend import Candidate, Ended, Exchange, Message, Request, Tool
@@ -187,3 +188,24 @@ def test_the_real_worker_answers_right() -> None:
     capital = next(prompt for prompt in run.prompts if prompt.id == "capital_of_france")
     assert capital.answer == "right"
     assert run.settings["chat_template_sha256"]
+
+
+@pytest.mark.parametrize(
+    ("target", "capability", "hip", "dtype"),
+    [
+        ("cpu", (0, 0), None, "float32"),
+        ("cuda", (7, 0), None, "float16"),
+        ("cuda:0", (7, 5), None, "float16"),
+        ("cuda", (8, 6), None, "bfloat16"),
+        ("cuda", (9, 4), "6.4", "bfloat16"),
+        ("cuda", (7, 0), "6.4", "bfloat16"),
+        ("mps", (0, 0), None, "bfloat16"),
+    ],
+)
+def test_the_usual_type_is_one_the_device_computes_with(
+    target: str, capability: tuple[int, int], hip: str | None, dtype: str
+) -> None:
+    torch = SimpleNamespace(
+        version=SimpleNamespace(hip=hip), cuda=SimpleNamespace(get_device_capability=lambda: capability)
+    )
+    assert _transformers_worker.usual_dtype(torch, target) == dtype

@@ -35,6 +35,6 @@ def library() -> Path:
 
 def host(*gpus: str, limit_s: float = 10.0, path: str = "", **settings: str) -> Host:
     """This machine with these GPUs: `settings` are the stand-in's variables without their prefix."""
-    env = {"PATH": path, "HOME": "/nonexistent", "LD_LIBRARY_PATH": str(library()), "FAKE_NVML_GPUS": ";".join(gpus)}
+    env = {"PATH": path, "HOME": "/proc/none", "LD_LIBRARY_PATH": str(library()), "FAKE_NVML_GPUS": ";".join(gpus)}
     env |= {f"FAKE_NVML_{key.upper()}": value for key, value in settings.items()}
     return Host(env=env, limit_s=limit_s)
