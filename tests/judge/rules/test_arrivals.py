@@ -41,6 +41,8 @@ def test_rows_can_be_read(row: Family) -> None:
         ("gpt-oss:20b", "gpt_oss"),
         ("CohereForAI/c4ai-command-r-v01", "cohere"),
         ("CohereForAI/c4ai-command-r7b-12-2024", "cohere2"),
+        ("meta-llama/Llama-2-7b-hf", "llama"),
+        ("mistralai/Mixtral-8x7B-v0.1", "mixtral"),
         ("microsoft/phi-2", "phi"),
         ("microsoft/Phi-3-mini-4k-instruct", "phi3"),
     ],
@@ -51,7 +53,7 @@ def test_names_find_their_family(name: str, model_type: str) -> None:
     assert row.model_type == model_type
 
 
-@pytest.mark.parametrize("name", ["", "meta-llama/Llama-2-7b-hf", "codegemma-7b", "Qwen/Qwen3-Embedding-8B", "gpt2"])
+@pytest.mark.parametrize("name", ["", "facebook/opt-125m", "codegemma-7b", "Qwen/Qwen3-Embedding-8B", "gpt2"])
 def test_old_or_unlisted_names_say_nothing(name: str) -> None:
     assert first_release(name) == []
 
