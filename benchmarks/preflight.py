@@ -38,7 +38,7 @@ class Command(NamedTuple):
 def seconds(command: Command) -> float:
     """Wall time of one whole process."""
     env = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"} | command.env
-    env.setdefault("PYTHONPATH", str(ROOT))
+    env["PYTHONPATH"] = str(ROOT)  # whatever the caller wrote may lead elsewhere from another folder
     started = time.perf_counter()
     subprocess.run(
         command.argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=command.folder, env=env, check=False
