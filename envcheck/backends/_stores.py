@@ -5,7 +5,9 @@ Only folders that are known to hold models are looked into, a few levels deep; n
 
 from __future__ import annotations
 
+import copy
 import json
+import os
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
@@ -22,6 +24,7 @@ Kind = Literal["gguf", "safetensors", "ollama"]
 DEPTH = 4
 """Folder levels below a model folder that are looked into; LM Studio uses publisher/model/file."""
 SETTINGS = "envcheck.toml"
+VARIABLE = "ENVCHECK_MODELS"
 
 
 class LocalModel(Record, omit_defaults=False):
@@ -51,12 +54,13 @@ def local_models(host: Host) -> list[LocalModel]:
         *_ggufs(host, PurePosixPath(host.env.get("LLAMA_CACHE") or home / ".cache/llama.cpp"), "llama.cpp cache"),
         *(model for folder in named_folders(host) for model in _named(host, PurePosixPath(folder))),
     ]
-    return sorted({model.path: model for model in found}.values(), key=lambda m: (m.size_bytes, m.name))
+    first = {model.path: model for model in reversed(found)}
+    return sorted(first.values(), key=lambda m: (m.size_bytes, m.name))
 
 
 def named_folders(host: Host) -> list[str]:
-    """Folders under `[models] folders = […]` of `envcheck.toml` in the working folder, and of ENVCHECK_MODELS."""
-    given = [part for part in host.env.get("ENVCHECK_MODELS", "").split(":") if part]
+    """Folders or GGUF files: `[models] folders = […]` of `envcheck.toml` in the working folder, and ENVCHECK_MODELS."""
+    given = [part for part in host.env.get(VARIABLE, "").split(os.pathsep) if part]
     try:
         document = tomllib.loads(Path(SETTINGS).read_text("utf-8"))
     except FileNotFoundError:
@@ -134,7 +138,17 @@ def _weights_layer(manifest: str | None) -> tuple[str, int] | None:
     return None
 
 
+def also_named(host: Host, path: str) -> Host:
+    """The same machine with the model at `path`, a GGUF file or a folder, among those to be found."""
+    changed = copy.copy(host)
+    changed.env = {**host.env, VARIABLE: os.pathsep.join(filter(None, (path, host.env.get(VARIABLE))))}
+    return changed
+
+
 def _named(host: Host, folder: PurePosixPath) -> Iterator[LocalModel]:
+    if folder.suffix == ".gguf" and _size(host, str(folder)) is not None:
+        yield from _gguf(host, str(folder), "named", folder.stem)
+        return
     yield from _ggufs(host, folder, "named")
     for depth in range(DEPTH):
         for config in host.glob(f"{folder}/{'*/' * depth}config.json"):

@@ -18,6 +18,9 @@ PORTS = (8080, 9931)
 CONTEXT = 4096
 READY_LIMIT_S = 180.0
 PROGRAM = "llama-server"
+VERBOSE = {"LLAMA_ARG_LOG_VERBOSITY": "4"}
+"""Makes builds that keep the buffer lines for their trace level print them (common/arg.cpp of ggml-org/llama.cpp).
+A build that does not know the variable ignores it."""
 
 
 class RunningServer(_llama.LlamaServer):
@@ -40,16 +43,20 @@ class RunningServer(_llama.LlamaServer):
 class OwnServer(_llama.LlamaServer):
     """A server started for this run."""
 
-    def __init__(self, started: _server.Started, model: str) -> None:
+    def __init__(self, started: _server.Started, model: str, device_expected: str) -> None:
         super().__init__(started.to, model)
         self._started = started
+        self._device_expected = device_expected
         self.load_ms = started.load_ms
 
     def pids(self) -> tuple[int, ...]:
         return (self._started.child.pid,)
 
     def device(self) -> DeviceWords:
-        return _llama.device_words(self._started.child.log(1024 * 1024))
+        said = _llama.device_words(self._started.child.log(1024 * 1024))
+        if said.device == "unknown" and self._device_expected == "cpu":
+            return DeviceWords(device="cpu", gpu_share=0.0, says=_target.NO_GPU)
+        return said
 
     def ask(self, request: Request, limit_s: float, stall_s: float) -> Exchange:
         return self._started.explained(super().ask(request, limit_s, stall_s))
@@ -116,9 +123,14 @@ class LlamaCpp:
             return [*model, *where, "-c", str(CONTEXT), "-np", "1", *device]
 
         started = _server.start(
-            command, host.env, label=PROGRAM, ready_path="/health", limit_s=READY_LIMIT_S, progress=progress
+            command,
+            {**VERBOSE, **host.env},
+            label=PROGRAM,
+            ready_path="/health",
+            limit_s=READY_LIMIT_S,
+            progress=progress,
         )
-        return OwnServer(started, candidate.model)
+        return OwnServer(started, candidate.model, candidate.device_expected)
 
     def _listed(self, host: Host, url: str) -> list[Candidate]:
         """Models of a llama.cpp server at `url`; empty when something else, or nothing, answers."""

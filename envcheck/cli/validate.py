@@ -22,7 +22,7 @@ FORMS = ("console", "json", "markdown")
     help="Backend to prove, or NAME=URL or NAME=URL#MODEL for a running server; repeatable.",
 )
 @click.option("--url", help="Address of a running server, for example http://127.0.0.1:8080/v1.")
-@click.option("--model", help="Model to ask, where a backend has several.")
+@click.option("--model", help="Model to ask, where a backend has several: its name, or the path of its file or folder.")
 @click.option("--python", "target", help="Interpreter of the target environment (default: the active one).")
 @click.option("--format", "form", type=click.Choice(FORMS), default="console", show_default=True)
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write to FILE instead.")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, cast
 
+from envcheck.backends import _stores
 from envcheck.discover import load, load_all
 from envcheck.schema.backend import Backend, Candidate, spelled
 from envcheck.schema.errors import EnvcheckError, InputError
@@ -42,7 +44,10 @@ def targets(host: Host, names: Sequence[str] | None, url: str | None, model: str
     """What to prove, in order; a Run stands for a backend that is skipped, with the reason.
 
     Without names: the first model of each ready backend, best first, of which the later ones are what to fall back on.
+    `model` may be the path of a GGUF file or of a model's folder, wherever it lies.
     """
+    if model is not None and url is None:
+        host, model = _with_path(host, model)
     if url is not None and any("=" in name for name in names or ()):
         raise InputError("Name servers either with --url or as --backend NAME=URL, not both.")
     if url is not None:
@@ -57,6 +62,16 @@ def targets(host: Host, names: Sequence[str] | None, url: str | None, model: str
             )
         return [_skipped(c) for c in all_candidates(host) if c.backend == EMBEDDED]
     return [_by_name(host, name, model) for name in dict.fromkeys(map(spelled, names))]
+
+
+def _with_path(host: Host, model: str) -> tuple[Host, str]:
+    """A model given by its path joins those that are found on the machine; a name stays as it is."""
+    if os.sep not in model and not model.endswith(".gguf"):
+        return host, model
+    path = os.path.abspath(os.path.expanduser(model))  # noqa: PTH100, PTH111  links stay: a cache's names are in them
+    if not host.exists(path):
+        return host, model
+    return _stores.also_named(host, path), path
 
 
 def _by_name(host: Host, name: str, model: str | None) -> Candidate | Run:
@@ -95,6 +110,8 @@ def _chosen(host: Host, name: str, model: str | None) -> Candidate | Run:
         return min(fitting, key=lambda c: c.state != "running")
     if ready:
         raise InputError(f"{name} has no model {model!r}: choose one of {', '.join(c.model for c in ready[:20])}.")
+    if model is not None and model.startswith(("/", ".", "~")) and not host.exists(model):
+        raise InputError(f"There is no model at {model}: name a GGUF file or a folder with config.json.")
     return _skipped(found[0])
 
 

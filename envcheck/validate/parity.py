@@ -74,8 +74,9 @@ def no_reason_to_compare(candidate: Candidate, run: Run) -> str:
     if run.status not in ("passed", "degraded"):
         return "the run did not end well"
     if run.device_used in ("cpu", "unknown"):
-        where = "on the processor itself" if run.device_used == "cpu" else "nobody knows where"
-        return f"it ran {where}: there is no GPU to compare with"
+        if run.device_used == "cpu":
+            return "it ran on the processor itself: there is no GPU to compare with"
+        return "where it ran is not known"
     if candidate.backend not in BACKENDS or candidate.state != "startable":
         return "the server cannot be started a second time on the processor"
     return ""

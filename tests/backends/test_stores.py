@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from envcheck.backends._stores import local_models
+from envcheck.backends._stores import also_named, local_models
 from envcheck.host import Host
 from envcheck.schema.errors import InputError
 
@@ -90,3 +90,18 @@ def test_settings_that_mean_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     (tmp_path / "envcheck.toml").write_text(text)
     with pytest.raises(InputError, match=r"envcheck\.toml"):
         local_models(machine(tmp_path, {}))
+
+
+@pytest.mark.parametrize("path", ["/away/m-Q4_K_M.gguf", "/away"])
+def test_a_model_at_a_path_joins_those_that_are_found(tmp_path: Path, path: str) -> None:
+    files = {"away/m-Q4_K_M.gguf": b"1234", "home/u/.cache/llama.cpp/own.gguf": b"1"}
+    host = machine(tmp_path, files)
+    own = ("own", "gguf", "llama.cpp cache", 1, 1)
+    assert found(also_named(host, path)) == [own, ("m-Q4_K_M", "gguf", "named", 4, 1)]
+    assert found(host) == [own]
+
+
+def test_a_model_that_a_store_has_keeps_the_name_it_has_there(tmp_path: Path) -> None:
+    folder = f"{HUB}/models--org--m-7B/snapshots/r1"
+    host = machine(tmp_path, {f"{folder}/config.json": b"{}", f"{folder}/a.safetensors": b"12"})
+    assert found(also_named(host, f"/{folder}")) == [("org/m-7B", "safetensors", "hugging face cache", 2, 1)]

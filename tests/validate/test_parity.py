@@ -83,7 +83,7 @@ def test_what_a_difference_means(processor: Tokens | None, status: RunStatus, fi
     ("changes", "words"),
     [
         ({"device_used": "cpu"}, "no GPU to compare with"),
-        ({"device_used": "unknown"}, "no GPU to compare with"),
+        ({"device_used": "unknown"}, "where it ran is not known"),
         ({"status": "failed"}, "did not end well"),
     ],
 )
