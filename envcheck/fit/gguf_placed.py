@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import NamedTuple
 
-from envcheck.fit.gguf_types import FEED_FORWARD, FILE_TYPES, VALUES, Quantizer, in_file
-from envcheck.fit.tensors import Tensor
+from envcheck.fit.gguf_types import FEED_FORWARD, FILE_TYPES, PLACELESS, VALUES, Quantizer, is_written
+from envcheck.fit.tensors import Tensor, in_layer, stack
 from envcheck.schema.errors import InputError
 from envcheck.schema.model import ModelFacts
 
@@ -29,15 +29,17 @@ def placed_bytes(facts: ModelFacts, file_type: str) -> PlacedBytes:
     if file_type not in FILE_TYPES:
         raise InputError(f"no GGUF file type {file_type!r}; known are {', '.join(FILE_TYPES)}")
     quantizer = Quantizer(facts, file_type, file_type.startswith("IQ"))
-    plan = _plan(facts, counting_all=file_type == "IQ3_XS")
+    plan = _plan(facts, file_type == "IQ3_XS", file_type in PLACELESS)
     outside = {tensor.name: quantizer.nbytes(tensor) for tensor in plan.outside}
     fixed = [_sums(quantizer, alike) for alike in plan.alike]
     layers, experts = [], []
     for kind, counted in plan.layers:
         whole, routed = fixed[kind]
-        more, more_routed = _sums(quantizer, counted)
-        layers.append(whole + more)
-        experts.append(routed + more_routed)
+        if counted:
+            more, more_routed = _sums(quantizer, counted)
+            whole, routed = whole + more, routed + more_routed
+        layers.append(whole)
+        experts.append(routed)
     return PlacedBytes(outside, tuple(layers), tuple(experts))
 
 
@@ -61,26 +63,25 @@ class _Plan(NamedTuple):
 
 
 @lru_cache(maxsize=512)
-def _plan(facts: ModelFacts, counting_all: bool) -> _Plan:
-    """The tensors by place; gate and up projections are counted in one file type only (`counting_all`)."""
+def _plan(facts: ModelFacts, counting_all: bool, placeless: bool) -> _Plan:
+    """The tensors by place; gate and up projections are counted in one file type only (`counting_all`).
+
+    In a `placeless` file type nothing needs counting.
+    """
     names = FEED_FORWARD if counting_all else FEED_FORWARD[:1]
-    outside: list[Tensor] = []
-    fixed: list[list[Tensor]] = [[] for _ in range(facts.layer_count)]
-    counted: list[list[Tensor]] = [[] for _ in range(facts.layer_count)]
-    for tensor in in_file(facts):
-        if not tensor.name.startswith("blk."):
-            outside.append(tensor)
-            continue
-        _, place, short = tensor.name.split(".", 2)
-        counts = tensor.kind not in ("vector", "plain") and (short in VALUES or short.startswith(names))
-        (counted if counts else fixed)[int(place)].append(tensor)
-    kinds: dict[tuple[tuple[object, ...], ...], int] = {}
-    samples: list[tuple[Tensor, ...]] = []
-    layers = []
-    for some, rest in zip(fixed, counted, strict=True):
-        shape = tuple((t.name.split(".", 2)[2], t.rows, t.cols, t.copies, t.kind, t.part) for t in some)
-        if shape not in kinds:
-            kinds[shape] = len(samples)
-            samples.append(tuple(some))
-        layers.append((kinds[shape], tuple(rest)))
-    return _Plan(tuple(outside), tuple(samples), tuple(layers))
+    outside, kinds, layers, beside = stack(facts)
+    alike, counted = [], []
+    for kind in kinds:
+        counts = [not placeless and _counts(tensor, names) for tensor in kind]
+        alike.append(tuple(tensor for tensor, counting in zip(kind, counts, strict=True) if not counting))
+        counted.append(tuple(tensor for tensor, counting in zip(kind, counts, strict=True) if counting))
+    return _Plan(
+        outside=tuple(tensor for tensor in outside + beside if is_written(tensor)),
+        alike=tuple(alike),
+        layers=tuple((kind, tuple(in_layer(t, layer) for t in counted[kind])) for layer, kind in enumerate(layers)),
+    )
+
+
+def _counts(tensor: Tensor, names: tuple[str, ...]) -> bool:
+    short = tensor.name.split(".", 2)[2]
+    return tensor.kind not in ("vector", "plain") and (short in VALUES or short.startswith(names))

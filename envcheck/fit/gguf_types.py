@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from envcheck.fit.tensors import Part, Tensor, tensors
+from envcheck.fit.tensors import Part, Tensor, stack, tensors
 from envcheck.schema.errors import InputError
 from envcheck.schema.facts import Record
 from envcheck.schema.model import LatentAttention, ModelFacts
@@ -52,6 +52,10 @@ _EIGHT_EXPERTS_Q5 = (
 VALUES = ("attn_v.weight", "attn_qkv.weight", "attn_kv_b.weight")
 FEED_FORWARD = ("ffn_down", "ffn_gate", "ffn_up")
 """Names of the tensors that the quantizer counts while it walks the file."""
+PLACELESS = frozenset(
+    {"F32", "F16", "BF16", "Q4_1", "Q5_1", "Q8_0", "Q2_K", "Q3_K_S", "Q3_K_L", "Q5_K_S", "Q6_K", "IQ3_S", "MXFP4_MOE"}
+)
+"""File types in which layers of one kind get the same types wherever they are: no rule looks at the counts."""
 
 
 class TypedTensor(Record):
@@ -95,17 +99,22 @@ def gguf_tensors(facts: ModelFacts, file_type: str, imatrix: bool | None = None)
 @lru_cache(maxsize=512)
 def in_file(facts: ModelFacts) -> tuple[Tensor, ...]:
     """The tensors that a converter writes: towers get a file of their own, most drop the prediction layers."""
-    return tuple(
-        tensor
-        for tensor in tensors(facts)
-        if tensor.part not in ("vision", "mtp")
-        and not (tensor.part == "other" and not tensor.name.startswith(("blk.", "per_")))
-    )
+    return tuple(tensor for tensor in tensors(facts) if is_written(tensor))
+
+
+def is_written(tensor: Tensor) -> bool:
+    """Whether a converter writes this tensor into the model's own file."""
+    if tensor.part in ("vision", "mtp"):
+        return False
+    return tensor.part != "other" or tensor.name.startswith(("blk.", "per_"))
 
 
 @lru_cache(maxsize=512)
 def _value_count(facts: ModelFacts) -> int:
-    return sum(tensor.name.endswith(VALUES) for tensor in tensors(facts) if tensor.part != "mtp")
+    outside, kinds, layers, beside = stack(facts)
+    counts = [sum(tensor.name.endswith(VALUES) for tensor in kind) for kind in kinds]
+    more = sum(tensor.name.endswith(VALUES) for tensor in outside + beside if tensor.part != "mtp")
+    return more + sum(counts[kind] for kind in layers)
 
 
 def _more_bits(index: int, count: int) -> bool:

@@ -11,13 +11,14 @@ import math
 from collections import Counter
 from collections.abc import Iterable
 from functools import lru_cache
+from itertools import chain
 from typing import Literal, cast
 
 from envcheck.fit.checkpoints import SCHEMES, Scheme, quantized_parts, tensor_bytes, wide_layers
 from envcheck.fit.gguf_placed import placed_bytes
 from envcheck.fit.gguf_types import BLOCKS, FILE_TYPES
 from envcheck.fit.memory_gguf_weights import GgufWeights
-from envcheck.fit.tensors import Part, Tensor, tensors
+from envcheck.fit.tensors import Part, Tensor, stack
 from envcheck.schema.facts import Record
 from envcheck.schema.model import ModelFacts, StoredTensor
 
@@ -106,8 +107,10 @@ def stored_bytes(facts: ModelFacts, quant: str) -> float | None:
 @lru_cache(maxsize=1024)
 def largest_linear(facts: ModelFacts) -> int:
     """Elements of the largest linear layer of the stack (one expert counts by itself)."""
-    stack = ("attention", "mlp", "experts", "shared_experts", "recurrent")
-    return max((t.rows * t.cols for t in tensors(facts) if t.kind == "linear" and t.part in stack), default=0)
+    parts = ("attention", "mlp", "experts", "shared_experts", "recurrent")
+    outside, kinds, _, beside = stack(facts)
+    some = (*outside, *chain.from_iterable(kinds), *beside)
+    return max((t.rows * t.cols for t in some if t.kind == "linear" and t.part in parts), default=0)
 
 
 Divided = Literal["all", "heads", "none"]
@@ -131,15 +134,24 @@ class _Alike(Record):
 def _alike(facts: ModelFacts, pipeline_parallel: int, wide: frozenset[int]) -> tuple[_Alike, ...]:
     """The first pipeline stage's tensors, equal ones counted."""
     first = math.ceil(facts.layer_count / pipeline_parallel)
+    outside, kinds, layers, beside = stack(facts)
     counts: Counter[_Likeness] = Counter()
     samples: dict[_Likeness, Tensor] = {}
-    for tensor in tensors(facts):
-        if pipeline_parallel > 1 and (tensor.part == "lm_head" or first <= tensor.layer < facts.layer_count):
-            continue
-        kept = tensor.layer in wide if wide else False
+
+    def add(tensor: Tensor, kept: bool, times: int) -> None:
         key = (tensor.part, tensor.kind, tensor.rows, tensor.cols, tensor.copies, kept, _divided(tensor))
-        counts[key] += 1
+        counts[key] += times
         samples[key] = tensor
+
+    for tensor in outside:
+        if pipeline_parallel == 1 or tensor.part != "lm_head":
+            add(tensor, False, 1)
+    alike = Counter((kind, layer in wide) for layer, kind in enumerate(layers[:first]))
+    for (kind, kept), times in alike.items():
+        for tensor in kinds[kind]:
+            add(tensor, kept, times)
+    for tensor in beside:
+        add(tensor, tensor.layer in wide, 1)
     return tuple(_Alike(tensor=samples[key], count=n, wide=key[-2], divided=key[-1]) for key, n in counts.items())
 
 

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import Literal
+from typing import Literal, NamedTuple
+
+import msgspec
 
 from envcheck.schema.facts import Record
 from envcheck.schema.model import Attention, Experts, LatentAttention, Layer, ModelFacts, Recurrent
@@ -29,7 +31,7 @@ FUSED_GATE = frozenset({"phi3", "chatglm", "glm", "glm4"})
 """Architectures whose gate and up weights are one tensor in a GGUF file."""
 
 
-class Tensor(Record):
+class Tensor(Record, gc=False):
     """One weight: `rows` outputs by `cols` inputs (the contiguous dimension), `copies` times (experts)."""
 
     name: str
@@ -288,16 +290,49 @@ def _mtp_model_layer(facts: ModelFacts) -> int:
     return whole[-1] if whole else facts.layer_count - 1
 
 
+class Stack(NamedTuple):
+    """The weights of a model with alike layers listed once."""
+
+    outside: tuple[Tensor, ...]
+    kinds: tuple[tuple[Tensor, ...], ...]
+    """Per kind of layer, the tensors of the first layer of that kind."""
+    layers: tuple[int, ...]
+    """Per layer its kind; kinds are numbered as they first come."""
+    beside: tuple[Tensor, ...]
+
+
+def _tensor(prefix: str, shape: _Shape) -> Tensor:
+    name, rows, cols, part, kind, copies = shape
+    return Tensor(name=prefix + name, rows=rows, cols=cols, part=part, kind=kind, copies=copies)
+
+
+@lru_cache(maxsize=256)
+def stack(facts: ModelFacts) -> Stack:
+    """Every weight of the model, layers of the same make once."""
+    numbers: dict[tuple[object, ...], int] = {}
+    kinds: list[tuple[Tensor, ...]] = []
+    places = []
+    for layer in facts.layers():
+        make = (layer.attention, layer.shares_kv, layer.recurrent, layer.ffn, layer.experts)
+        if make not in numbers:
+            numbers[make] = len(kinds)
+            kinds.append(tuple(_tensor(f"blk.{layer.index}.", shape) for shape in _layer(facts, layer)))
+        places.append(numbers[make])
+    outside = tuple(_tensor("", shape) for shape in _outside(facts))
+    return Stack(outside, tuple(kinds), tuple(places), tuple(_beside(facts)))
+
+
+def in_layer(tensor: Tensor, layer: int) -> Tensor:
+    """The tensor of another layer of the same kind."""
+    return msgspec.structs.replace(tensor, name=f"blk.{layer}.{tensor.name.split('.', 2)[2]}")
+
+
 @lru_cache(maxsize=256)
 def tensors(facts: ModelFacts) -> tuple[Tensor, ...]:
     """Every weight of the model in the order embedding and head, layers, parts beside the stack."""
-    rows = [Tensor(name=n, rows=r, cols=c, part=p, kind=k, copies=x) for n, r, c, p, k, x in _outside(facts)]
-    for layer in facts.layers():
-        start = f"blk.{layer.index}."
-        for n, r, c, p, k, x in _layer(facts, layer):
-            rows.append(Tensor(name=start + n, rows=r, cols=c, part=p, kind=k, copies=x))
-    rows += _beside(facts)
-    return tuple(rows)
+    outside, kinds, layers, beside = stack(facts)
+    placed = [in_layer(tensor, layer) for layer, kind in enumerate(layers) for tensor in kinds[kind]]
+    return (*outside, *placed, *beside)
 
 
 def parameters(facts: ModelFacts) -> dict[Part, int]:
@@ -310,7 +345,9 @@ def parameters(facts: ModelFacts) -> dict[Part, int]:
 
 def parameter_count(facts: ModelFacts) -> int:
     """All weights, multi-token-prediction layers and towers included, as a hub counts a checkpoint."""
-    return sum(tensor.elements for tensor in tensors(facts))
+    outside, kinds, layers, beside = stack(facts)
+    sizes = [sum(tensor.elements for tensor in kind) for kind in kinds]
+    return sum(tensor.elements for tensor in outside + beside) + sum(sizes[kind] for kind in layers)
 
 
 def active_parameters(facts: ModelFacts) -> int:

@@ -15,7 +15,7 @@ Basis = Literal["measured", "calculated", "table"]
 DeviceKind = Literal["discrete", "integrated", "unified"]
 
 
-class Device(Record):
+class Device(Record, cache_hash=True):
     """One GPU as memory arithmetic sees it."""
 
     index: int
@@ -28,7 +28,7 @@ class Device(Record):
     compute_capability: str | None = None
 
 
-class Room(Record):
+class Room(Record, cache_hash=True):
     """The memory of a machine that a model may use."""
 
     devices: tuple[Device, ...] = ()

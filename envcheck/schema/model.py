@@ -204,7 +204,7 @@ class Drafter(Record):
     parameters: int
 
 
-class ModelFacts(Record):
+class ModelFacts(Record, cache_hash=True):
     """The architecture of one model.
 
     `mixers` and `feed_forward` say what each layer is, as pieces separated by blanks: letters, then how many times;
