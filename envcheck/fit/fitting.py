@@ -228,7 +228,7 @@ def _row(blank: FitRow, choice: Choice, model: ModelFacts, room: Room) -> FitRow
         memory_mib=terms(need, placing.available),
         interval_mib={"total": (round(choice.low, 1), round(choice.high, 1))},
         max_context=context_limit(placing, blank.concurrency, model.max_context),
-        max_concurrency=concurrency_limit(placing, blank.context),
+        max_concurrency=concurrency_limit(placing, blank.context, need.total if blank.concurrency == 1 else None),
         gpu_layers=placing.gpu_layers if isinstance(placing, Whole | Split | ExpertsOnHost) else None,
         command=_command(blank, placing, need, model) if choice.status != "no" else None,
         assumptions=blank.assumptions + _assumed(blank, placing, model),

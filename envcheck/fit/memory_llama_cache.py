@@ -140,11 +140,13 @@ def total_cache_bytes(sums: Totals, settings: LlamaSettings) -> float:
     full = settings.context_per_stream
     if sums.latent and settings.latent_cache:
         return settings.streams * full * sums.latent * key
+    wide = full * (sums.full[0] * key + sums.full[1] * value)
+    if sums.windowed == (0, 0):
+        return settings.streams * wide
     sequences = settings.sequences if settings.unified else 1
     short = pad(min(full, sums.window * sequences + settings.ubatch))
     if settings.full_window_cache:
         short = full
-    wide = full * (sums.full[0] * key + sums.full[1] * value)
     narrow = short * (sums.windowed[0] * key + sums.windowed[1] * value)
     return settings.streams * (wide + narrow)
 

@@ -25,7 +25,7 @@ PIPELINE_COPIES = 4
 """`GGML_SCHED_MAX_COPIES`: inputs of a split are held once per batch in flight."""
 
 
-class Offload(Record):
+class Offload(Record, gc=False):
     """Which part of the model the GPUs hold."""
 
     layers: int

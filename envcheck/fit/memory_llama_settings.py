@@ -28,7 +28,7 @@ DEFAULT_UBATCH = 512
 Generation = Literal["early", "sequences", "streams"]
 
 
-class LlamaSettings(Record):
+class LlamaSettings(Record, gc=False):
     """Settings that memory depends on."""
 
     context: int
@@ -69,7 +69,7 @@ class LlamaSettings(Record):
     @property
     def context_per_stream(self) -> int:
         """Tokens of one cache."""
-        return self.context // self.streams
+        return self.context if self.unified else self.context // max(self.sequences, 1)
 
 
 def generation(settings: dict[str, Any], build: int | None) -> Generation:

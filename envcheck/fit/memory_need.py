@@ -21,7 +21,7 @@ DRIVER_SPREAD_MIB = 120.0
 """Half the range those contexts were seen in."""
 
 
-class Need(Record):
+class Need(Record, gc=False):
     """MiB over all devices used."""
 
     weights: float
@@ -63,6 +63,12 @@ def driver_context(device: Device) -> float:
     return DRIVER_CONTEXT_MIB.get(device.vendor, DRIVER_CONTEXT_MIB["nvidia"])
 
 
+@lru_cache(maxsize=64)
+def driver_contexts(devices: tuple[Device, ...]) -> float:
+    """The same on all of them; MiB."""
+    return sum(map(driver_context, devices), start=0.0)
+
+
 def interval(need: Need, situation: Situation, devices: int) -> tuple[float, float]:
     """The range that covers nine of ten start-ups: the model's terms by the table, the driver's by its spread."""
     half = half_widths()[situation] * (need.total - need.overhead) + DRIVER_SPREAD_MIB * devices
@@ -93,13 +99,16 @@ def terms(need: Need, available: float) -> MemoryTerms:
     )
 
 
-def largest(needed: Callable[[int], float], available: float, low: int, high: int, step: int) -> int | None:
+def largest(
+    needed: Callable[[int], float], available: float, low: int, high: int, step: int, least: float | None = None
+) -> int | None:
     """The largest multiple of `step` from `low` to `high` that needs no more than `available`; None: not even `low`.
 
-    `needed` never falls. Starts where a straight line through both ends crosses, and doubles its stride away from
+    `needed` never falls; `least` is what it gives for `low`, where that is known already. Starts where a straight line through both ends crosses, and doubles its stride away from
     there, so a nearly straight need costs few calls.
     """
-    least = needed(low)
+    if least is None:
+        least = needed(low)
     if least > available:
         return None
     most = needed(high)
@@ -129,6 +138,6 @@ def context_limit(placing: Placing, concurrency: int, trained: int) -> int | Non
 
 
 @lru_cache(maxsize=1024)
-def concurrency_limit(placing: Placing, context: int) -> int | None:
-    """The most sequences of `context` tokens that still fit."""
-    return largest(lambda n: placing.need(context, n).total, placing.available, 1, MOST_CONCURRENT, 1)
+def concurrency_limit(placing: Placing, context: int, alone: float | None = None) -> int | None:
+    """The most sequences of `context` tokens that still fit; `alone` is the need of one, where it is known already."""
+    return largest(lambda n: placing.need(context, n).total, placing.available, 1, MOST_CONCURRENT, 1, alone)

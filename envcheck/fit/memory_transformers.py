@@ -32,7 +32,7 @@ HIDDEN = 4.5
 """Hidden widths alive at once: residual, normalised input, attention output and parts of them."""
 
 
-class Generation(Record):
+class Generation(Record, gc=False):
     """One call of `generate`."""
 
     prompt: int

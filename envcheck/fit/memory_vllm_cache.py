@@ -34,7 +34,7 @@ F32_STATE = frozenset({"qwen3_5", "qwen3_5_moe", "qwen3_5_text", "qwen3_5_moe_te
 """Architectures whose configuration asks for recurrent state in f32 (`mamba_ssm_dtype`); others use the model's."""
 
 
-class Started(Record):
+class Started(Record, gc=False):
     """What of a vLLM start-up the cache depends on."""
 
     max_length: int
@@ -55,7 +55,7 @@ class Started(Record):
     """The published draft model is loaded beside it."""
 
 
-class Spec(Record):
+class Spec(Record, gc=False):
     """What one layer caches."""
 
     token_bytes: int

@@ -12,9 +12,9 @@ from envcheck.fit.memory_hparams import Hparams
 from envcheck.fit.memory_interval import Situation
 from envcheck.fit.memory_llama import offload_of
 from envcheck.fit.memory_llama_cache import Totals, tails, total_cache_bytes, total_state_bytes
-from envcheck.fit.memory_llama_compute import compute_bytes
+from envcheck.fit.memory_llama_compute import Offload, compute_bytes
 from envcheck.fit.memory_llama_settings import LlamaSettings
-from envcheck.fit.memory_need import Need, driver_context, largest
+from envcheck.fit.memory_need import Need, driver_contexts, largest
 from envcheck.fit.memory_types import MIB
 from envcheck.schema.facts import Record
 from envcheck.schema.fit import Device, Room
@@ -34,13 +34,15 @@ class LlamaModel(Record, cache_hash=True):
     """Bytes of the last n layers."""
     settings: LlamaSettings
     """Everything but context, sequences and layers."""
+    everything: Offload
+    """All layers on GPUs."""
     expert_heads: tuple[float, ...] = ()
     """Bytes of the first n layers' routed experts."""
     projector: float = 0.0
     """Bytes of the image encoder's file (mmproj, 16 bit), loaded beside the model."""
 
 
-class Whole(Record):
+class Whole(Record, cache_hash=True):
     """All layers on GPUs, or all in host memory (no devices)."""
 
     model: LlamaModel
@@ -62,19 +64,19 @@ class Whole(Record):
         model = self.model
         settings = started(model.settings, context, concurrency, len(self.devices))
         weights = model.weight_tails[-1] + model.weights.output + model.projector
-        overhead = sum(driver_context(device) for device in self.devices)
+        overhead = driver_contexts(self.devices)
         if not self.devices:
             weights, overhead = model.weights.total + model.projector, PROCESS_MIB
         return Need(
             weights=weights / MIB,
             kv=total_cache_bytes(model.tails[-1], settings) / MIB,
             recurrent_state=total_state_bytes(model.tails[-1], settings) / MIB,
-            compute=compute_bytes(model.hparams, model.weights, settings, offload_of(model.hparams, settings)) / MIB,
+            compute=compute_bytes(model.hparams, model.weights, settings, model.everything) / MIB,
             overhead=overhead,
         )
 
 
-class Split(Record):
+class Split(Record, cache_hash=True):
     """The last layers on GPUs, the first in host memory."""
 
     model: LlamaModel
@@ -90,8 +92,7 @@ class Split(Record):
     def need(self, context: int, concurrency: int) -> Need:
         """What `concurrency` sequences of `context` tokens need on the GPUs; the rest is in `host`."""
         model = self.model
-        settings = started(model.settings, context, concurrency, len(self.devices))
-        settings = msgspec.structs.replace(settings, gpu_layers=self.gpu_layers)
+        settings = started(model.settings, context, concurrency, len(self.devices), self.gpu_layers)
         offload = offload_of(model.hparams, settings)
         sums, all_sums = model.tails[offload.layers], model.tails[-1]
         weights = model.weight_tails[offload.layers] + (model.weights.output if offload.output else 0.0)
@@ -104,12 +105,12 @@ class Split(Record):
             kv=cache / MIB,
             recurrent_state=total_state_bytes(sums, settings) / MIB,
             compute=compute_bytes(model.hparams, model.weights, settings, offload) / MIB,
-            overhead=sum(driver_context(device) for device in self.devices),
+            overhead=driver_contexts(self.devices),
             host=host / MIB + PROCESS_MIB,
         )
 
 
-class ExpertsOnHost(Record):
+class ExpertsOnHost(Record, cache_hash=True):
     """All layers on GPUs but for the routed experts of the first ones, which stay in host memory (`--n-cpu-moe`)."""
 
     model: LlamaModel
@@ -140,7 +141,9 @@ class ExpertsOnHost(Record):
         )
 
 
-def started(settings: LlamaSettings, context: int, concurrency: int, devices: int) -> LlamaSettings:
+def started(
+    settings: LlamaSettings, context: int, concurrency: int, devices: int, gpu_layers: int | None = None
+) -> LlamaSettings:
     """The settings of a server with `concurrency` slots of `context` tokens."""
     return msgspec.structs.replace(
         settings,
@@ -149,6 +152,7 @@ def started(settings: LlamaSettings, context: int, concurrency: int, devices: in
         unified=concurrency == 1,
         devices=max(devices, 1),
         pipelined=devices > 1,
+        gpu_layers=gpu_layers,
     )
 
 
@@ -162,6 +166,7 @@ def ready(hparams: Hparams, weights: GgufWeights, settings: LlamaSettings, proje
         expert_heads=tuple(accumulate(weights.experts, initial=0.0)),
         projector=projector,
         settings=settings,
+        everything=offload_of(hparams, settings),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from envcheck.fit.memory_interval import Situation
-from envcheck.fit.memory_need import Need, driver_context
+from envcheck.fit.memory_need import Need, driver_contexts
 from envcheck.fit.memory_transformers import REST, Generation, activation_bytes, cache_bytes, state_bytes
 from envcheck.fit.memory_types import MIB
 from envcheck.schema.facts import Record
@@ -37,7 +37,7 @@ class TransformersModel(Record):
     """Bytes of the published files where they are loaded in another type; 0: loaded as they are."""
 
 
-class Spread(Record):
+class Spread(Record, cache_hash=True):
     """Layers over GPUs one after the other (`device_map="auto"`), or all in host memory (no devices)."""
 
     model: TransformersModel
@@ -61,7 +61,7 @@ class Spread(Record):
         if not self.devices:
             # In host memory the mapped files are still there when the last tensor has been converted.
             compute = max(compute, model.converted_from - kv - (PROCESS_MIB - LOADING_MIB) * MIB)
-        overhead = sum(driver_context(device) for device in self.devices) or PROCESS_MIB
+        overhead = driver_contexts(self.devices) or PROCESS_MIB
         return Need(
             weights=model.checkpoint / MIB - self.on_host,
             kv=kv / MIB,

@@ -42,7 +42,7 @@ class VllmModel(Record):
     cache_bytes: float = 2
 
 
-class Parallel(Record):
+class Parallel(Record, cache_hash=True):
     """Tensor parallel x pipeline parallel over equal shares; no devices: the processor."""
 
     model: VllmModel
@@ -104,6 +104,7 @@ def _groups(facts: ModelFacts, count: int) -> Iterator[tuple[int, int]]:
             yield tensor, used // tensor
 
 
+@lru_cache(maxsize=64)
 def _placed(model: VllmModel, devices: tuple[Device, ...], tensor: int, pipeline: int, share: float) -> Parallel:
     facts, count = model.facts, len(devices)
     smallest = min(devices, key=lambda device: device.total_mib)
