@@ -32,7 +32,7 @@ Loaded = LlamaModel | VllmModel | TransformersModel
 Chosen = Whole | Split | ExpertsOnHost | Parallel | Spread
 
 
-class Choice(Record):
+class Choice(Record, gc=False):
     """One placing held against the room."""
 
     placing: Chosen

@@ -57,5 +57,6 @@ def _rows() -> tuple[KernelRow, ...]:
     return msgspec.convert(tomllib.loads(text), Kernels).kernel
 
 
+@lru_cache(maxsize=64)
 def _number(capability: str) -> tuple[int, ...]:
     return tuple(int(part) for part in capability.split("."))

@@ -120,7 +120,7 @@ Divided = Literal["all", "heads", "none"]
 _Likeness = tuple[Part, str, int, int, int, bool, Divided]
 
 
-class _Alike(Record):
+class _Alike(Record, gc=False):
     """Tensors of one shape and part that GPUs share alike."""
 
     tensor: Tensor

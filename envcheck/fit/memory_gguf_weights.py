@@ -15,7 +15,7 @@ from envcheck.fit.memory_types import element_bytes
 from envcheck.schema.facts import Record
 
 
-class GgufWeights(Record):
+class GgufWeights(Record, gc=False):
     """Bytes of one file by place."""
 
     total: float

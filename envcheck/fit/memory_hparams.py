@@ -16,7 +16,7 @@ from envcheck.schema.facts import Record
 from envcheck.schema.model import Attention, LatentAttention, Layer, ModelFacts
 
 
-class Block(Record):
+class Block(Record, gc=False):
     """One layer: what it caches and how wide its feed-forward block is."""
 
     heads: int = 0
@@ -28,7 +28,7 @@ class Block(Record):
     recurrent: bool = False
 
 
-class Hparams(Record):
+class Hparams(Record, cache_hash=True, gc=False):
     """One model's shape."""
 
     arch: str

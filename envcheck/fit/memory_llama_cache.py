@@ -87,7 +87,7 @@ def state_bytes(hparams: Hparams, settings: LlamaSettings) -> tuple[float, ...]:
     return tuple(float(one) if block.recurrent else 0.0 for block in hparams.blocks)
 
 
-class Totals(Record):
+class Totals(Record, gc=False):
     """Sums over some of the layers: their caches without walking them each time."""
 
     full: tuple[int, int]
@@ -153,4 +153,4 @@ def total_cache_bytes(sums: Totals, settings: LlamaSettings) -> float:
 
 def total_state_bytes(sums: Totals, settings: LlamaSettings) -> float:
     """Recurrent state of the layers summed up."""
-    return float(sums.state * STATE_BYTES * max(settings.sequences, 1))
+    return float(sums.state * STATE_BYTES * (settings.sequences or 1))

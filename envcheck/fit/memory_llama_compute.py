@@ -41,7 +41,7 @@ class Offload(Record, gc=False):
 
 def logits_bytes(hparams: Hparams, settings: LlamaSettings, ubatch: int) -> float:
     """The moment of the logits."""
-    rows = max(settings.sequences, 1) if settings.limited_outputs else ubatch
+    rows = (settings.sequences or 1) if settings.limited_outputs else ubatch
     return float(F32 * (rows * hparams.vocab + ubatch * hparams.embd))
 
 
@@ -79,10 +79,10 @@ def feed_forward_bytes(hparams: Hparams, settings: LlamaSettings, ubatch: int, w
 
 def compute_bytes(hparams: Hparams, weights: GgufWeights, settings: LlamaSettings, offload: Offload) -> float:
     """Compute buffers of all GPUs together."""
-    devices = max(settings.devices, 1)
-    first = hparams.layer_count - offload.layers
-    if devices == 1:
+    devices = settings.devices
+    if devices <= 1:
         return _device_bytes(hparams, weights, settings, offload, hparams.ff_max, holds_output=True)
+    first = hparams.layer_count - offload.layers
     total = 0.0
     for device in range(devices):
         here = range(first + offload.layers * device // devices, first + offload.layers * (device + 1) // devices)

@@ -64,12 +64,12 @@ class LlamaSettings(Record, gc=False):
     @property
     def streams(self) -> int:
         """Caches side by side."""
-        return 1 if self.unified else max(self.sequences, 1)
+        return 1 if self.unified else self.sequences or 1
 
     @property
     def context_per_stream(self) -> int:
         """Tokens of one cache."""
-        return self.context if self.unified else self.context // max(self.sequences, 1)
+        return self.context if self.unified else self.context // (self.sequences or 1)
 
 
 def generation(settings: dict[str, Any], build: int | None) -> Generation:

@@ -9,7 +9,7 @@ from envcheck.schema.facts import Record
 from envcheck.schema.model import Attention, LatentAttention, ModelFacts
 
 
-class Shape(Record):
+class Shape(Record, gc=False):
     """Sums over the layers of one model; elements, not bytes."""
 
     full: int

@@ -31,7 +31,7 @@ COMMUNICATION_MIB = 1100.0
 one set of logs, 0.1 GiB on eight T4 in another; taken between them."""
 
 
-class VllmShape(Record):
+class VllmShape(Record, gc=False):
     """How a server is started, as far as activations depend on it."""
 
     tensor_parallel: int = 1

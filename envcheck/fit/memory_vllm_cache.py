@@ -65,7 +65,7 @@ class Spec(Record, gc=False):
     chunked: bool = False
 
 
-class Pool(Record):
+class Pool(Record, gc=False):
     """The cache as vLLM lays it out."""
 
     page_bytes: int

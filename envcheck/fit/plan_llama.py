@@ -23,13 +23,11 @@ PROCESS_MIB = 54.0
 """Host memory of a llama.cpp server beside the model and its buffers (benchmarks/fit_real_models_2026-11-21.txt)."""
 
 
-class LlamaModel(Record, cache_hash=True):
+class LlamaModel(Record, cache_hash=True, gc=False):
     """One model in one quantization, ready for arithmetic."""
 
     hparams: Hparams
     weights: GgufWeights
-    tails: tuple[Totals, ...]
-    """Caches of the last n layers."""
     weight_tails: tuple[float, ...]
     """Bytes of the last n layers."""
     settings: LlamaSettings
@@ -41,8 +39,13 @@ class LlamaModel(Record, cache_hash=True):
     projector: float = 0.0
     """Bytes of the image encoder's file (mmproj, 16 bit), loaded beside the model."""
 
+    @property
+    def tails(self) -> tuple[Totals, ...]:
+        """Caches of the last n layers."""
+        return tails(self.hparams)
 
-class Whole(Record, cache_hash=True):
+
+class Whole(Record, cache_hash=True, gc=False):
     """All layers on GPUs, or all in host memory (no devices)."""
 
     model: LlamaModel
@@ -76,7 +79,7 @@ class Whole(Record, cache_hash=True):
         )
 
 
-class Split(Record, cache_hash=True):
+class Split(Record, cache_hash=True, gc=False):
     """The last layers on GPUs, the first in host memory."""
 
     model: LlamaModel
@@ -110,7 +113,7 @@ class Split(Record, cache_hash=True):
         )
 
 
-class ExpertsOnHost(Record, cache_hash=True):
+class ExpertsOnHost(Record, cache_hash=True, gc=False):
     """All layers on GPUs but for the routed experts of the first ones, which stay in host memory (`--n-cpu-moe`)."""
 
     model: LlamaModel
@@ -150,7 +153,7 @@ def started(
         context=context * concurrency,
         sequences=concurrency,
         unified=concurrency == 1,
-        devices=max(devices, 1),
+        devices=devices or 1,
         pipelined=devices > 1,
         gpu_layers=gpu_layers,
     )
@@ -161,7 +164,6 @@ def ready(hparams: Hparams, weights: GgufWeights, settings: LlamaSettings, proje
     return LlamaModel(
         hparams=hparams,
         weights=weights,
-        tails=tails(hparams),
         weight_tails=tuple(accumulate(reversed(weights.layers), initial=0.0)),
         expert_heads=tuple(accumulate(weights.experts, initial=0.0)),
         projector=projector,

@@ -23,7 +23,7 @@ LAST_ANSWER = 256
 """Tokens taken as generated at the end of a full context; the rest is prompt."""
 
 
-class TransformersModel(Record):
+class TransformersModel(Record, gc=False):
     """One model in one quantization, ready for arithmetic."""
 
     facts: ModelFacts
@@ -37,7 +37,7 @@ class TransformersModel(Record):
     """Bytes of the published files where they are loaded in another type; 0: loaded as they are."""
 
 
-class Spread(Record, cache_hash=True):
+class Spread(Record, cache_hash=True, gc=False):
     """Layers over GPUs one after the other (`device_map="auto"`), or all in host memory (no devices)."""
 
     model: TransformersModel

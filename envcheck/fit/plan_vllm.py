@@ -32,7 +32,7 @@ CPU_CACHE_STEP_MIB = 1024.0
 """`VLLM_CPU_KVCACHE_SPACE` is given in whole GiB and taken as a whole at the start."""
 
 
-class VllmModel(Record):
+class VllmModel(Record, gc=False):
     """One model in one quantization, ready for arithmetic."""
 
     facts: ModelFacts
@@ -42,7 +42,7 @@ class VllmModel(Record):
     cache_bytes: float = 2
 
 
-class Parallel(Record, cache_hash=True):
+class Parallel(Record, cache_hash=True, gc=False):
     """Tensor parallel x pipeline parallel over equal shares; no devices: the processor."""
 
     model: VllmModel

@@ -23,7 +23,11 @@ class _RecordType(msgspec.StructMeta):
 
 
 class Record(msgspec.Struct, metaclass=_RecordType, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """Base of every record: immutable, keyword-only, strict about the keys it decodes."""
+    """Base of every record: immutable, keyword-only, strict about the keys it decodes.
+
+    Records made by the thousand are declared `gc=False`: they cannot be part of a cycle, so collecting need not visit
+    them. Those that caches are asked by again and again keep their hash (`cache_hash=True`).
+    """
 
 
 class Observation(Record):

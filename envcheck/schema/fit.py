@@ -15,7 +15,7 @@ Basis = Literal["measured", "calculated", "table"]
 DeviceKind = Literal["discrete", "integrated", "unified"]
 
 
-class Device(Record, cache_hash=True):
+class Device(Record, cache_hash=True, gc=False):
     """One GPU as memory arithmetic sees it."""
 
     index: int
@@ -49,7 +49,7 @@ class Room(Record, cache_hash=True):
         return any(device.kind != "discrete" for device in self.devices)
 
 
-class MemoryTerms(Record):
+class MemoryTerms(Record, gc=False):
     """The sum, term by term, over all GPUs used (or host memory when none is)."""
 
     weights: float
@@ -94,7 +94,7 @@ class Calibration(Record):
     residuals: tuple[Residual, ...]
 
 
-class FitRow(Record):
+class FitRow(Record, gc=False):
     """One model in one backend with one quantization on one machine."""
 
     model: str

@@ -8,6 +8,7 @@ All widths are elements, not bytes. Names follow Hugging Face `config.json` wher
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Literal
 
 from envcheck.schema.errors import InputError
@@ -175,7 +176,7 @@ class Vision(Record):
     """Language-model tokens of one image at `image_size`; 0: depends on the image."""
 
 
-class Layer(Record):
+class Layer(Record, gc=False):
     """One layer as arithmetic sees it: what it caches, what state it keeps, what its feed-forward block weighs."""
 
     index: int
@@ -204,7 +205,7 @@ class Drafter(Record):
     parameters: int
 
 
-class ModelFacts(Record, cache_hash=True):
+class ModelFacts(Record, cache_hash=True, gc=False):
     """The architecture of one model.
 
     `mixers` and `feed_forward` say what each layer is, as pieces separated by blanks: letters, then how many times;
@@ -295,12 +296,10 @@ class ModelFacts(Record, cache_hash=True):
 
     def layers(self) -> tuple[Layer, ...]:
         """Every layer of the stack in order (multi-token-prediction layers not included)."""
-        mixers = expand(self.mixers, self.layer_count)
-        blocks = expand(self.feed_forward, self.layer_count)
-        first_shared = self.layer_count - self.shared_kv_layers
-        return tuple(self._layer(i, mixers[i], blocks[i], i >= first_shared) for i in range(self.layer_count))
+        return _layers(self)
 
-    def _layer(self, index: int, mixer: str, block: str, shares_kv: bool) -> Layer:
+    def layer(self, index: int, mixer: str, block: str, shares_kv: bool) -> Layer:
+        """One layer from the letters of its mixer and its feed-forward block."""
         attention = self._attention(index, mixer)
         ffn = self.ffn_by_layer[index] if self.ffn_by_layer else self.ffn
         return Layer(
@@ -322,6 +321,15 @@ class ModelFacts(Record, cache_hash=True):
         kv_heads = self.kv_heads_by_layer[index]
         heads = self.heads_by_layer[index] if self.heads_by_layer else kind.heads
         return _with_heads(kind, heads, kv_heads) if kv_heads else None
+
+
+@lru_cache(maxsize=16)
+def _layers(facts: ModelFacts) -> tuple[Layer, ...]:
+    """Kept for a few models: cache, weights and limits of one model are worked out one after the other."""
+    count = facts.layer_count
+    mixers, blocks = expand(facts.mixers, count), expand(facts.feed_forward, count)
+    first_shared = count - facts.shared_kv_layers
+    return tuple(facts.layer(i, mixers[i], blocks[i], i >= first_shared) for i in range(count))
 
 
 def _with_heads(kind: Attention, heads: int, kv_heads: int) -> Attention:
