@@ -160,7 +160,8 @@ class Quantizer:
         return other if cols % BLOCKS[other][0] == 0 else "F16"
 
     def _mixed(self, tensor: Tensor) -> str:
-        name, short = tensor.name, tensor.name.rpartition("blk.")[2].partition(".")[2]
+        name = tensor.name
+        short = name.split(".", 2 if name.startswith("blk.") else 1)[-1]
         if name == "output.weight" or (self.facts.tied and "token_embd" in name):
             return self._output(tensor)
         if self.file_type == "MXFP4_MOE":

@@ -104,8 +104,9 @@ def largest(
 ) -> int | None:
     """The largest multiple of `step` from `low` to `high` that needs no more than `available`; None: not even `low`.
 
-    `needed` never falls; `least` is what it gives for `low`, where that is known already. Starts where a straight line through both ends crosses, and doubles its stride away from
-    there, so a nearly straight need costs few calls.
+    `needed` never falls; `least` is what it gives for `low`, where that is known already. Tries where a straight line
+    through both ends crosses, again and again, as a need is nearly straight; every third time the middle, lest one end
+    stay where it is.
     """
     if least is None:
         least = needed(low)
@@ -114,19 +115,16 @@ def largest(
     most = needed(high)
     if most <= available:
         return high
-    good, bad = low, high
-    place = (low + int((available - least) / (most - least) * (high - low))) // step * step
-    stride = step
+    good, bad, tried = low, high, 0
     while good + step < bad:
-        if place <= good or place >= bad:
-            place = (good + bad) // 2 // step * step
-            if place <= good:
-                break
-        if needed(place) <= available:
-            good, place = place, place + stride
+        tried += 1
+        share = (available - least) / (most - least) if tried % 3 else 0.5
+        place = max(min(good + int(share * (bad - good)), bad - 1) // step, good // step + 1) * step
+        value = needed(place)
+        if value <= available:
+            good, least = place, value
         else:
-            bad, place = place, place - stride
-        stride *= 4
+            bad, most = place, value
     return good
 
 
