@@ -30,6 +30,7 @@ CURRENT_LLAMA = LlamaSettings(context=0, flash_attention=True, latent_cache=True
 
 Loaded = LlamaModel | VllmModel | TransformersModel
 Chosen = Whole | Split | ExpertsOnHost | Parallel | Spread
+LLAMA_PLACINGS = (Whole, Split, ExpertsOnHost)
 
 
 class Choice(Record, gc=False):
@@ -229,7 +230,7 @@ def _row(blank: FitRow, choice: Choice, model: ModelFacts, room: Room) -> FitRow
         interval_mib={"total": (round(choice.low, 1), round(choice.high, 1))},
         max_context=context_limit(placing, blank.concurrency, model.max_context),
         max_concurrency=concurrency_limit(placing, blank.context, need.total if blank.concurrency == 1 else None),
-        gpu_layers=placing.gpu_layers if isinstance(placing, Whole | Split | ExpertsOnHost) else None,
+        gpu_layers=placing.gpu_layers if isinstance(placing, LLAMA_PLACINGS) else None,
         command=_command(blank, placing, need, model) if choice.status != "no" else None,
         assumptions=blank.assumptions + _assumed(blank, placing, model),
         devices=len(placing.devices),
@@ -272,7 +273,7 @@ def _where(placing: Chosen) -> str:
 
 
 def _command(row: FitRow, placing: Chosen, need: Need, model: ModelFacts) -> str:
-    if isinstance(placing, Whole | Split | ExpertsOnHost):
+    if isinstance(placing, LLAMA_PLACINGS):
         if row.backend == "ollama":
             return commands.ollama(model, row.quant, row.context, row.concurrency)
         away = placing.host_layers if isinstance(placing, ExpertsOnHost) else 0

@@ -98,15 +98,17 @@ def _device_bytes(
     attention = attention_bytes(hparams, settings, ubatch)
     if settings.flash_attention and not holds_output:
         attention += F32 * ubatch * ff
-    if offload.partial:
+    partial = offload.partial
+    if partial:
         attention += _host_layer_cache(hparams, settings)
-    moments = [attention, feed_forward_bytes(hparams, settings, ubatch, ff)]
+    feed = feed_forward_bytes(hparams, settings, ubatch, ff)
+    widest = max(attention, feed)
     if holds_output and not hparams.encoder:
         # A host output layer is copied over for every batch large enough to be worth computing here.
-        moments.append(logits_bytes(hparams, settings, ubatch) + (0.0 if offload.output else weights.output))
-    if offload.partial and hparams.experts:
-        moments.append(moments[1] + _expert_tensor(weights))
-    widest = max(moments)
+        logits = logits_bytes(hparams, settings, ubatch)
+        widest = max(widest, logits if offload.output else logits + weights.output)
+    if partial and hparams.experts:
+        widest = max(widest, feed + _expert_tensor(weights))
     if settings.pipelined and settings.devices > 1:
         widest += _pipeline_inputs(hparams, settings, ubatch)
     return widest
