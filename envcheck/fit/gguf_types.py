@@ -135,7 +135,8 @@ class Quantizer:
             self.grouped = 1
         self.layers = facts.layer_count
         self.values = _value_count(facts)
-        self.value_index = self.down_index = self.gate_index = self.up_index = 0
+        self.value_index = 0
+        self.walked = {"down": 0, "gate": 0, "up": 0}
 
     def nbytes(self, tensor: Tensor) -> int:
         """Bytes of this tensor in the file; like `type_of` once per tensor, in order."""
@@ -195,8 +196,8 @@ class Quantizer:
         if short == "attn_k.weight" and self.experts == 8:
             return "Q4_K"
         if short.startswith("ffn_down"):
-            self.down_index += 1
-            return better if self.down_index - 1 < self.layers // 8 else self.base
+            index, self.walked["down"] = self.walked["down"], self.walked["down"] + 1
+            return better if index < self.layers // 8 else self.base
         if short == "attn_output.weight":
             if self.experts == 8:
                 return "Q5_K"
@@ -248,8 +249,8 @@ class Quantizer:
 
     def _index(self, tensor: Tensor, which: str) -> int:
         """Position among its kind: counted in dense models, read from the name in mixtures of experts."""
-        counted = getattr(self, f"{which}_index")
-        setattr(self, f"{which}_index", counted + 1)
+        counted = self.walked[which]
+        self.walked[which] = counted + 1
         return int(tensor.name.split(".")[1]) if self.experts > 1 else counted
 
     def _down(self, tensor: Tensor) -> str:

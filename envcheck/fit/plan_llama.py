@@ -66,14 +66,15 @@ class Whole(Record, cache_hash=True, gc=False):
         """What `concurrency` sequences of `context` tokens need."""
         model = self.model
         settings = started(model.settings, context, concurrency, len(self.devices))
+        sums = model.tails[-1]
         weights = model.weight_tails[-1] + model.weights.output + model.projector
         overhead = driver_contexts(self.devices)
         if not self.devices:
             weights, overhead = model.weights.total + model.projector, PROCESS_MIB
         return Need(
             weights=weights / MIB,
-            kv=total_cache_bytes(model.tails[-1], settings) / MIB,
-            recurrent_state=total_state_bytes(model.tails[-1], settings) / MIB,
+            kv=total_cache_bytes(sums, settings) / MIB,
+            recurrent_state=total_state_bytes(sums, settings) / MIB,
             compute=compute_bytes(model.hparams, model.weights, settings, model.everything) / MIB,
             overhead=overhead,
         )
@@ -97,7 +98,8 @@ class Split(Record, cache_hash=True, gc=False):
         model = self.model
         settings = started(model.settings, context, concurrency, len(self.devices), self.gpu_layers)
         offload = offload_of(model.hparams, settings)
-        sums, all_sums = model.tails[offload.layers], model.tails[-1]
+        by_layers = model.tails
+        sums, all_sums = by_layers[offload.layers], by_layers[-1]
         weights = model.weight_tails[offload.layers] + (model.weights.output if offload.output else 0.0)
         weights += model.projector
         cache = total_cache_bytes(sums, settings)
