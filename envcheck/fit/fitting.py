@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 
 import msgspec
@@ -167,10 +167,11 @@ def _choose(loaded: Loaded, experts_away: bool, context: int, concurrency: int, 
             best = choice
     if best is None or best.status != "no":
         return best
-    partial = _partial(loaded, experts_away, context, concurrency, room)
-    if partial is None:
-        return best
-    return msgspec.structs.replace(_held(partial, context, concurrency), status="offload")
+    for partial in _partial(loaded, experts_away, context, concurrency, room):
+        choice = _held(partial, context, concurrency)
+        if choice.need.host <= (room.ram_mib or 0.0):
+            return msgspec.structs.replace(choice, status="offload")
+    return best
 
 
 def _held(placing: Chosen, context: int, concurrency: int) -> Choice:
@@ -181,14 +182,20 @@ def _held(placing: Chosen, context: int, concurrency: int) -> Choice:
 
 def _partial(
     loaded: Loaded, experts_away: bool, context: int, concurrency: int, room: Room
-) -> Split | ExpertsOnHost | Spread | None:
+) -> Iterator[Split | ExpertsOnHost | Spread]:
+    """Placings with a part on the host, whether or not it has room for that: the faster first."""
     if isinstance(loaded, LlamaModel):
         # Experts on the host cost less speed than whole layers there.
         experts = plan_llama.experts_on_host(loaded, room, context, concurrency) if experts_away else None
-        return experts or plan_llama.split(loaded, room, context, concurrency)
-    if isinstance(loaded, TransformersModel):
-        return plan_transformers.offloaded(loaded, room, context, concurrency)
-    return None
+        if experts is not None:
+            yield experts
+        layers = plan_llama.split(loaded, room, context, concurrency)
+        if layers is not None:
+            yield layers
+    elif isinstance(loaded, TransformersModel):
+        spread = plan_transformers.offloaded(loaded, room, context, concurrency)
+        if spread is not None:
+            yield spread
 
 
 @lru_cache(maxsize=1024)

@@ -192,7 +192,7 @@ def _together(devices: tuple[Device, ...]) -> float:
 
 
 def split(model: LlamaModel, room: Room, context: int, concurrency: int) -> Split | None:
-    """The most layers the GPUs hold, when host memory holds the rest; None when it does not, or memory is shared."""
+    """The most layers the GPUs hold; None when memory is shared. Whether the host holds the rest is not asked here."""
     if not room.devices or room.shares_ram or room.ram_mib is None:
         return None
     devices = tuple(room.devices)
@@ -203,15 +203,14 @@ def split(model: LlamaModel, room: Room, context: int, concurrency: int) -> Spli
 
     count = model.hparams.layer_count
     layers = largest(lambda n: placed(n).need(context, concurrency).total, available, 0, count, 1)
-    if layers is None:
-        return None
-    best = placed(layers)
-    need = best.need(context, concurrency)
-    return best if need.host <= room.ram_mib else None
+    return None if layers is None else placed(layers)
 
 
 def experts_on_host(model: LlamaModel, room: Room, context: int, concurrency: int) -> ExpertsOnHost | None:
-    """The fewest layers whose experts must stay in host memory; None where that does not do, or without experts."""
+    """The fewest layers whose experts must stay in host memory; None where that does not do, or without experts.
+
+    Whether the host holds them is not asked here.
+    """
     if not model.weights.experts or not room.devices or room.shares_ram or room.ram_mib is None:
         return None
     devices, count = tuple(room.devices), model.hparams.layer_count
@@ -221,7 +220,4 @@ def experts_on_host(model: LlamaModel, room: Room, context: int, concurrency: in
         return ExpertsOnHost(model=model, devices=devices, available=available, host_layers=count - on_gpu)
 
     on_gpu = largest(lambda n: placed(n).need(context, concurrency).total, available, 0, count - 1, 1)
-    if on_gpu is None:
-        return None
-    best = placed(on_gpu)
-    return best if best.need(context, concurrency).host <= room.ram_mib else None
+    return None if on_gpu is None else placed(on_gpu)
