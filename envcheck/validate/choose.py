@@ -56,6 +56,7 @@ def targets(host: Host, names: Sequence[str] | None, url: str | None, model: str
         ready = [c for c in discover(host) if model is None or _is_model(c, model)]
         if ready:
             return list({c.backend: c for c in reversed(ready)}.values())[::-1]
+        _hold_path(host, model)
         if model is not None:
             raise InputError(
                 f"No ready backend has a model {model!r}: name its server with --url, or see `envcheck models list`."
@@ -72,6 +73,12 @@ def _with_path(host: Host, model: str) -> tuple[Host, str]:
     if not host.exists(path):
         return host, model
     return _stores.also_named(host, path), path
+
+
+def _hold_path(host: Host, model: str | None) -> None:
+    """Raise InputError for what can only be a path, and leads nowhere. A running server may know it nevertheless."""
+    if model is not None and model.startswith(("/", ".", "~")) and not host.exists(os.path.expanduser(model)):  # noqa: PTH111
+        raise InputError(f"There is no model at {model}: name a GGUF file or a folder with config.json.")
 
 
 def _by_name(host: Host, name: str, model: str | None) -> Candidate | Run:
@@ -108,10 +115,9 @@ def _chosen(host: Host, name: str, model: str | None) -> Candidate | Run:
     fitting = [c for c in ready if model is None or _is_model(c, model)]
     if fitting:
         return min(fitting, key=lambda c: c.state != "running")
+    _hold_path(host, model)
     if ready:
         raise InputError(f"{name} has no model {model!r}: choose one of {', '.join(c.model for c in ready[:20])}.")
-    if model is not None and model.startswith(("/", ".", "~")) and not host.exists(model):
-        raise InputError(f"There is no model at {model}: name a GGUF file or a folder with config.json.")
     return _skipped(found[0])
 
 

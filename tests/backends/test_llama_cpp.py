@@ -66,9 +66,10 @@ def test_a_model_may_be_given_by_its_path(
     assert (candidate.state, candidate.path, candidate.model) == ("startable", str(model), "small")
 
 
-def test_a_path_with_nothing_there_is_said(tmp_path: Path) -> None:
+@pytest.mark.parametrize("names", [["llama.cpp"], ["embedded"], None])
+def test_a_path_with_nothing_there_is_said(tmp_path: Path, names: list[str] | None) -> None:
     with pytest.raises(InputError, match="no model at "):
-        choose.targets(machine(tmp_path), ["llama.cpp"], None, str(tmp_path / "gone.gguf"))
+        choose.targets(machine(tmp_path), names, None, str(tmp_path / "gone.gguf"))
 
 
 @pytest.mark.parametrize(
