@@ -7,8 +7,8 @@ the separate ones are still held, and a layer's experts are stacked while their 
 
 Source: https://github.com/casper-hansen/AutoAWQ releases 0.1.4 to 0.2.0, `awq/modules/fused/attn.py`
 (`QuantAttentionFused.forward`, `WindowedCache`), `awq/modules/fused/mlp.py`, `awq/modules/linear.py`
-(`split_k_iters` of 8), `awq/models/llama.py` (`_fuse_qkv`), `awq/models/mixtral.py` (`MixtralFuser`), `examples/benchmark.py`
-(`max_memory_allocated`, summed over devices). Checked 2026-11-21.
+(`split_k_iters` of 8), `awq/models/llama.py` (`_fuse_qkv`), `awq/models/mixtral.py` (`MixtralFuser`),
+`examples/benchmark.py` (`max_memory_allocated`, summed over devices). Checked 2026-11-21.
 """
 
 from __future__ import annotations
