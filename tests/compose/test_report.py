@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import msgspec
 import pytest
@@ -17,7 +18,7 @@ from envcheck.schema.plan import Decision, Plan, Rejected, Step
 from envcheck.schema.report import Report, Subject, Tables
 from envcheck.schema.run import Validation
 from envcheck.schema.snapshot import Nvidia
-from envcheck.schema.verdict import BackendState, Readiness
+from envcheck.schema.verdict import BackendState, Judgement, Readiness
 from tests.compose.fixtures import HEADER, cpu_box, fit_row, small_run, titan_judgement, titan_subject, titan_v, verdict
 
 WANTED = [
@@ -197,3 +198,56 @@ def test_ages_of_tables_are_in_the_appendix() -> None:
     report = compose(titan_subject(), HEADER)
     assert "torch wheels" in section_text(report, "appendix")
     assert "torch wheels" not in section_text(compose(titan_subject(tables=Tables()), HEADER), "appendix")
+
+
+def cpu_only(**changes: Any) -> Subject:
+    """llama.cpp is there and works with limits; nothing else is."""
+    backends = {"llama.cpp": BackendState(status="limited", why="no GPU was found")}
+    judgement = Judgement(worst="warning", backends=backends, verdicts=(verdict("llama.cpp.backend.installed"),))
+    return titan_subject(judgement=judgement, plan=None, **changes)
+
+
+NO_MODEL = "no GGUF model was found: name one with --model"
+
+
+@pytest.mark.parametrize(
+    ("validation", "first", "next_phase"),
+    [
+        (None, "Prove with real prompts what is installed (llama.cpp).", "prove an installed backend"),
+        (
+            Validation(runs=(small_run(),), unready={"llama.cpp": NO_MODEL}),
+            f"llama.cpp is there and could not be asked: {NO_MODEL}.",
+            "get an answer out of what is installed",
+        ),
+        (
+            Validation(
+                runs=(small_run(backend="llama.cpp", is_fallback=False, status="skipped", why=NO_MODEL, prompts=()),)
+            ),
+            f"llama.cpp is there and could not be asked: {NO_MODEL}.",
+            "get an answer out of what is installed",
+        ),
+        (
+            Validation(runs=(small_run(backend="llama.cpp", is_fallback=False, status="failed", why="it hung"),)),
+            "Find out why llama.cpp gave no answer: it hung.",
+            "get an answer out of what is installed",
+        ),
+        (
+            Validation(
+                runs=(small_run(backend="llama.cpp", is_fallback=False, status="failed", why="", interrupted=True),)
+            ),
+            "Prove with real prompts what is installed (llama.cpp).",
+            "prove an installed backend",
+        ),
+        (
+            Validation(runs=(small_run(backend="llama.cpp", is_fallback=False),)),
+            "Run the benchmark plan and compare each figure with its prediction.",
+            "run the benchmark plan on the proved backend",
+        ),
+    ],
+    ids=["nothing run", "nothing to ask", "skipped", "failed", "interrupted", "proved"],
+)
+def test_what_comes_first_follows_from_what_was_run(validation: Validation | None, first: str, next_phase: str) -> None:
+    answer = outcome(cpu_only(validation=validation))
+    assert answer.first is not None
+    assert answer.first.says == first
+    assert answer.next_phase.startswith(next_phase)
