@@ -39,8 +39,8 @@ def _ready(candidates: Sequence[Candidate]) -> list[Candidate]:
 
 
 def _unready(candidates: Sequence[Candidate]) -> dict[str, str]:
-    """Per backend with nothing to ask, why; the embedded default, which is no backend of the machine, left out."""
-    has_some = {c.backend for c in candidates if c.state != "missing"} | {EMBEDDED}
+    """Per backend with nothing to ask, why; without those that are no backend of the machine."""
+    has_some = {c.backend for c in candidates if c.state != "missing"} | {EMBEDDED, NAMED}
     return {c.backend: c.why for c in candidates if c.backend not in has_some}
 
 

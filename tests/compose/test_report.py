@@ -13,11 +13,11 @@ from envcheck.compose.overview import outcome
 from envcheck.compose.report import compose
 from envcheck.formats import render
 from envcheck.schema.blocks import Block, Commands, Fold, Part, Table
-from envcheck.schema.facts import Unknown
+from envcheck.schema.facts import Known, Unknown
 from envcheck.schema.plan import Decision, Plan, Rejected, Step
 from envcheck.schema.report import Report, Subject, Tables
 from envcheck.schema.run import Validation
-from envcheck.schema.snapshot import Nvidia
+from envcheck.schema.snapshot import Nvidia, Os
 from envcheck.schema.verdict import BackendState, Judgement, Readiness
 from tests.compose.fixtures import HEADER, cpu_box, fit_row, small_run, titan_judgement, titan_subject, titan_v, verdict
 
@@ -251,3 +251,31 @@ def test_what_comes_first_follows_from_what_was_run(validation: Validation | Non
     assert answer.first is not None
     assert answer.first.says == first
     assert answer.next_phase.startswith(next_phase)
+
+
+@pytest.mark.parametrize(
+    ("family", "lines"),
+    [
+        ("linux", ("OLLAMA_CONTEXT_LENGTH=8192 OLLAMA_NUM_PARALLEL=1 ollama serve &", "sleep 3")),
+        (
+            "windows",
+            (
+                "$env:OLLAMA_CONTEXT_LENGTH = '8192'", "$env:OLLAMA_NUM_PARALLEL = '1'", "Start-Process ollama serve",
+                "Start-Sleep 3",
+            ),
+        ),
+    ],
+)  # fmt: skip
+def test_ollamas_server_is_started_before_its_model_is_fetched(family: str, lines: tuple[str, ...]) -> None:
+    command = "OLLAMA_CONTEXT_LENGTH=8192 OLLAMA_NUM_PARALLEL=1 ollama serve & ollama run qwen2.5:7b"
+    backends = {"ollama": BackendState(status="ready", why="…")}
+    machine = titan_v(os=Os(family=Known(value=family, source="--assume")))
+    subject = titan_subject(
+        snapshot=machine,
+        judgement=Judgement(worst="met", backends=backends, verdicts=()),
+        fits=(fit_row("Qwen2.5-7B", "ollama", command=command),),
+    )
+    report = compose(subject, HEADER)
+    blocks = [b for b in blocks_of(report) if isinstance(b, Commands) and b.says.startswith("Ollama: Qwen2.5-7B")]
+    assert blocks[0].lines[: len(lines)] == lines
+    assert blocks[0].lines[len(lines)] == "envcheck models pull qwen2.5:7b --from ollama"
