@@ -50,7 +50,27 @@ def first_action(judgement: Judgement, validation: Validation | None = None) -> 
         command = shlex.join(["envcheck", "run", *(word for name in ready[:1] for word in ("--backend", name))])
         word = "ready" if any(judgement.backends[name].status == "ready" for name in ready) else "installed"
         return Action(says=f"Prove with real prompts what is {word} ({titles}).", commands=(command,))
-    return next(iter(actions(judgement)), None) or _install_action(judgement)
+    most_useful = next(iter(actions(judgement)), None)
+    if most_useful is None:
+        return _install_action(judgement)
+    return _whole_install(most_useful, judgement) or most_useful
+
+
+def _whole_install(action: Action, judgement: Judgement) -> Action | None:
+    """The install of a whole backend in place of one of its packages, where nothing of it is there yet."""
+    of = {verdict.id: verdict for verdict in judgement.verdicts}
+    served = [of[name] for name in action.serves]
+    backend = served[0].backend
+    installed = of.get(f"{backend}.{INSTALLED}")
+    if backend not in _PROFILES or installed is None or installed.status != "not_met":
+        return None
+    if not all(verdict.fixed_by_install and verdict.backend == backend for verdict in served):
+        return None
+    lacking = [
+        v.id for v in judgement.verdicts if v.backend == backend and v.fixed_by_install and v.status == "not_met"
+    ]
+    says = f"Install {backend_title(backend)} with what it needs, in an environment of its own."
+    return Action(says=says, commands=(f"envcheck install {_PROFILES[backend]}",), serves=tuple(lacking))
 
 
 def _install_action(judgement: Judgement) -> Action | None:
