@@ -12,6 +12,7 @@ from envcheck.judge.operators import AnyFact, KernelSet
 from envcheck.judge.scene import Scene
 from envcheck.judge.wheels import Choice, best_torch, wheel_facts
 from envcheck.schema.facts import Absent, Known, Unknown, value_of
+from envcheck.schema.tables import KernelRow
 
 Reader = Callable[[Scene], AnyFact]
 
@@ -191,16 +192,20 @@ def intent_field(field: str) -> Reader:
     return of
 
 
+def _quantization(scene: Scene, method: str) -> KernelRow | None:
+    return tables.kernel_row(scene.backend.name, "quantization", method, scene.version, newest=True)
+
+
 def quantization_floor(scene: Scene) -> AnyFact:
     method = scene.intent.quantization
-    row = tables.kernel_row(scene.backend.name, "quantization", method, scene.version) if method else None
+    row = _quantization(scene, method) if method else None
     return Known(value=row.min_compute_capability, source=row.source) if row else Absent(source="quantization.toml")
 
 
 def quantization_ceiling(scene: Scene) -> AnyFact:
     """The first compute capability for which the backend has no kernels of the method wanted any more."""
     method = scene.intent.quantization
-    row = tables.kernel_row(scene.backend.name, "quantization", method, scene.version) if method else None
+    row = _quantization(scene, method) if method else None
     return Known(value=row.below, source=row.source) if row and row.below else Absent(source="quantization.toml")
 
 
