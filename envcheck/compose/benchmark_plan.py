@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 
-from envcheck.compose._cells import command_line, number, row, spaced, table
+from envcheck.compose._cells import number, row, spaced, table
 from envcheck.compose.choices import chosen_fit, usable_backends
 from envcheck.compose.installation import shell_of
 from envcheck.compose.installs import interpreter
@@ -18,6 +18,7 @@ from envcheck.schema.describe import backend_title, gib
 from envcheck.schema.facts import value_of
 from envcheck.schema.fit import Band, FitRow
 from envcheck.schema.report import Subject
+from envcheck.schema.shell import command_line
 
 _BY_ADDRESS = {"tensorrt-llm": "http://127.0.0.1:8000/v1"}
 """Backends that are asked as any OpenAI-compatible server, at their default address."""

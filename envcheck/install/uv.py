@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from envcheck.host import Completed, Host
 from envcheck.schema.errors import EnvcheckError
+from envcheck.schema.plan import OwnIndex
 
 LONG_S = 3600.0
 _DEFEATS_A_PLAN = (
@@ -86,6 +87,19 @@ def torch_arguments(tag: str | None, index: str) -> tuple[str, ...]:
     if not tag:
         return ()
     return ("--torch-backend", tag) if tag in _TAGS else ("--index", index, "--index-strategy", "unsafe-best-match")
+
+
+def index_arguments(urls: Iterable[str], torch: Sequence[str]) -> tuple[str, ...]:
+    """How uv is told of indexes beside those that `torch` names: what it fetches must have the hash of its lock, so
+    every index may be asked for every package."""
+    own = [word for url in urls for word in ("--index", url)]
+    strategy = () if not own or "--index-strategy" in torch else ("--index-strategy", "unsafe-best-match")
+    return (*torch, *own, *strategy)
+
+
+def by_hand(own: Iterable[OwnIndex], torch: Sequence[str]) -> tuple[str, ...]:
+    """The same for a command without hashes: what an own index has is taken from there, before any other is asked."""
+    return (*torch, *(word for one in own for word in ("--index", one.url)))
 
 
 def program(host: Host) -> str:
@@ -182,13 +196,35 @@ def call(
     """
     clean = scrubbed(host)
     added = {name: value for name, value in (env or {}).items() if name not in clean.env}
-    done = clean.run([program(host), *arguments], timeout=LONG_S, env=added, held=held)
+    done = clean.run([program(host), *_with_users_indexes(arguments, clean)], timeout=LONG_S, env=added, held=held)
     if not done.ok:
         words = " ".join((done.err or done.out or done.failure).split())
-        if is_unreachable(words):
-            failed, hint = f"{failed}: the package index cannot be reached", _NO_INDEX
+        if _UNREACHABLE.search(words) is not None:
+            raise UnreachableError(
+                f"{failed}: the package index cannot be reached: {words[-600:]} — {_NO_INDEX}", asked=_asked(words)
+            )
         raise EnvcheckError(f"{failed}: {words[-600:]}{f' — {hint}' if hint else ''}")
     return done
+
+
+def _with_users_indexes(arguments: Sequence[str], clean: Host) -> list[str]:
+    """An index on the command line would take the place of the user's own in the environment: both are named."""
+    theirs = clean.env.get("UV_INDEX", "").split() if "--index" in arguments else []
+    at = arguments.index("--index") if theirs else 0
+    return [*arguments[:at], *(word for url in theirs for word in ("--index", url)), *arguments[at:]]
+
+
+class UnreachableError(EnvcheckError):
+    """An index did not answer, or not with what was asked for. `asked` is the address, where uv names it."""
+
+    def __init__(self, says: str, asked: str = "") -> None:
+        super().__init__(says)
+        self.asked = asked
+
+
+def _asked(words: str) -> str:
+    match = re.search(r"(?:fetch|query)[^:]*: `?(https?://[^\s`]+)", words, re.IGNORECASE)
+    return match[1] if match else ""
 
 
 _NO_INDEX = "connect to the network, name a mirror in UV_DEFAULT_INDEX, or use --offline with --wheelhouse."
@@ -198,8 +234,3 @@ _UNREACHABLE = re.compile(
     r"failed to fetch|error sending request|dns error|\bconnection\b|\bconnect error|timed out|\bnetwork\b|\b40[34]\b",
     re.IGNORECASE,
 )
-
-
-def is_unreachable(words: str) -> bool:
-    """Whether uv says that an index did not answer, or not with what was asked for."""
-    return _UNREACHABLE.search(words) is not None

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from envcheck.judge import tables, versions
 from envcheck.judge.operators import AnyFact, KernelSet
 from envcheck.judge.scene import Scene
-from envcheck.judge.wheels import Choice, best_torch, wheel_facts
+from envcheck.judge.wheels import Choice, best_torch, torch_for, wheel_facts
 from envcheck.schema.facts import Absent, Known, Unknown, value_of
 from envcheck.schema.tables import KernelRow
 
@@ -78,7 +78,8 @@ def _kernel_set(printed: tuple[str, ...]) -> KernelSet:
 
 def torch_choice(scene: Scene) -> Choice:
     """The torch build to use here, within what the release judged accepts."""
-    return best_torch(wheel_facts(scene.snapshot), scene.release.torch if scene.release else "")
+    facts = wheel_facts(scene.snapshot)
+    return torch_for(facts, scene.release) if scene.release else best_torch(facts)
 
 
 def torch_best(scene: Scene) -> AnyFact:
@@ -158,6 +159,8 @@ def _keeps_torch(scene: Scene) -> bool:
         return False
     if isinstance(scene.installed, Known):
         return True
+    if scene.release and scene.release.index:
+        return False  # a wheel from an index of its own brings the torch of its own runtime
     return bool(scene.release and scene.release.torch and versions.within(torch.value, scene.release.torch))
 
 
