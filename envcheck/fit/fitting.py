@@ -8,6 +8,7 @@ from functools import lru_cache
 import msgspec
 
 from envcheck.fit import commands, kernels, memory_room, plan_llama, plan_transformers, plan_vllm
+from envcheck.fit.checkpoints import native_scheme
 from envcheck.fit.memory_checkpoint import gguf_weights, known_quant, stored_bytes, weights_of_file
 from envcheck.fit.memory_hparams import from_facts
 from envcheck.fit.memory_llama_settings import LlamaSettings
@@ -23,7 +24,6 @@ from envcheck.schema.model import ModelFacts, StoredTensor
 from envcheck.schema.snapshot import Snapshot
 
 BACKENDS = ("llama.cpp", "ollama", "vllm", "transformers")
-DEFAULT_QUANT = {"llama.cpp": "Q4_K_M", "ollama": "Q4_K_M", "vllm": "bf16", "transformers": "bf16"}
 GGUF_BACKENDS = frozenset({"llama.cpp", "ollama"})
 CURRENT_LLAMA = LlamaSettings(context=0, flash_attention=True, latent_cache=True, limited_outputs=True)
 """Today's llama.cpp: flash attention where the backend can, windows cached apart, logits for one row per sequence."""
@@ -55,11 +55,11 @@ def fit(
 ) -> FitRow:
     """Judge one model × backend × quantization on one machine; `tensors` are the very file's, where one was read.
 
-    `quant` None is the backend's usual one (Q4_K_M for GGUF, bf16 else). Raises InputError for an unknown backend or
+    `quant` None is the usual one (`usual_quant`). Raises InputError for an unknown backend or
     quantization, for a context beyond what the model was trained for, and for counts below one.
     """
     room = memory_room.of_snapshot(machine) if isinstance(machine, Snapshot) else machine
-    wanted = quant or DEFAULT_QUANT.get(backend, "bf16")
+    wanted = quant or usual_quant(model, backend, on_gpu=bool(room.devices))
     _refuse(model, backend, wanted, context, concurrency)
     blank = _blank(model, backend, wanted, context, concurrency, assumptions + room.assumptions)
     loaded = _loaded(model, backend, wanted, tensors)
@@ -76,6 +76,18 @@ def fit(
     return row if why is None else msgspec.structs.replace(row, status="no", why=why, command=None)
 
 
+def usual_quant(model: ModelFacts, backend: str, *, on_gpu: bool = True) -> str:
+    """What a backend loads of a model unless told otherwise: Q4_K_M of GGUF files, else what its publisher's own hold.
+
+    16 bit on the processor, for which Transformers widens FP8 and MXFP4 (`quantizer_mxfp4.py` and
+    `quantizer_finegrained_fp8.py` of huggingface/transformers).
+    """
+    if backend in GGUF_BACKENDS:
+        return "Q4_K_M"
+    published = native_scheme(model)
+    return "bf16" if published in commands.UNQUANTIZED or not on_gpu else published
+
+
 def beyond_training(
     model: ModelFacts,
     backend: str,
@@ -87,7 +99,7 @@ def beyond_training(
     """The row of a model that was trained for less context than asked, where other models were asked for too."""
     if backend not in BACKENDS:
         raise InputError(_no_rules(backend))
-    blank = _blank(model, backend, quant or DEFAULT_QUANT[backend], context, concurrency, assumptions)
+    blank = _blank(model, backend, quant or usual_quant(model, backend), context, concurrency, assumptions)
     return msgspec.structs.replace(
         blank, status="no", why=f"trained for {model.max_context} tokens of context, {context} were asked"
     )
@@ -306,6 +318,8 @@ def _assumed(row: FitRow, placing: Chosen, model: ModelFacts) -> tuple[str, ...]
         said += ["flash attention 2 or SDPA", "cache grown to the full context"]
     if model.vision and row.backend in GGUF_BACKENDS:
         said.append("image encoder in 16 bit, without the 0.1 to 1.1 GiB it works in while it reads an image")
+    if row.backend not in GGUF_BACKENDS and commands.names_a_folder(model, row.quant):
+        said.append(f"no published {row.quant} checkpoint is listed: the command loads a folder of that name")
     if len(placing.devices) > 1:
         said.append(f"spread over {len(placing.devices)} GPUs")
     return tuple(said)
