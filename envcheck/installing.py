@@ -11,7 +11,6 @@ import msgspec
 
 from envcheck.host import Host
 from envcheck.install import profiles as recipes
-from envcheck.install import uv
 from envcheck.install.in_place import install_in_place, open_environment
 from envcheck.install.journal import Journal
 from envcheck.install.layout import Layout, open_target
@@ -20,6 +19,7 @@ from envcheck.install.receipt import Receipt
 from envcheck.install.receipt import read as read_receipt
 from envcheck.install.resolve import Target, UnresolvableError
 from envcheck.install.transaction import ONLINE, Offline, install
+from envcheck.install.users_settings import mirrors
 from envcheck.judge.decide import Decided, decide
 from envcheck.locking import from_shipped, minor, resolved
 from envcheck.looking_again import Verification, damage, drifted, served_by
@@ -98,7 +98,7 @@ def prepare(snapshot: Snapshot, wanted: Wanted, policy: Policy | None = None, ho
         packages=receipt.packages if receipt else (),
         blocked=blocked,
         warnings=warnings,
-        mirrors=uv.mirrors(host) if host is not None and not wanted.sources else {},
+        mirrors=mirrors(host) if host is not None and not wanted.sources else {},
         cost=cost_of(receipt.packages, _free(where)) if receipt and not is_current else None,
     )
     return Prepared(plan=plan, decided=decided, receipt=receipt, is_current=is_current)

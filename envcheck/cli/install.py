@@ -72,10 +72,7 @@ def COMMAND(  # noqa: N802
     from envcheck import api, installing
     from envcheck.install.layout import is_windows
 
-    if not profiles:
-        from envcheck.install.profiles import names
-
-        raise InputError(f"Name at least one profile: {', '.join(names())}.")
+    _require_profiles(profiles)
     if target and target_python:
         raise InputError("--target makes an environment and --python changes one: give one of them.")
     elsewhere = bool(assume_file or from_file)
@@ -112,6 +109,15 @@ def COMMAND(  # noqa: N802
     end = _ON_WINDOWS if value_of(snapshot.os.family) == "windows" else _ELSEWHERE if elsewhere else _NOT_YET
     deliver((_as_json(made) if format_name == "json" else _as_text(made, snapshot, end)) + "\n", output)
     return 1 if made.blocked or (strict and made.warnings) else 0
+
+
+def _require_profiles(names: tuple[str, ...]) -> None:
+    """Names of profiles are looked at before anything else is."""
+    from envcheck.install import profiles
+
+    if not names:
+        raise InputError(f"Name at least one profile: {', '.join(profiles.names())}.")
+    profiles.load(names)
 
 
 def _folder(target: Path | None, python: Path | None) -> Path | None:

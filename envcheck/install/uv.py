@@ -9,35 +9,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from envcheck.host import Completed, Host
+from envcheck.install.users_settings import scrubbed_variables
 from envcheck.schema.errors import EnvcheckError
 from envcheck.schema.plan import OwnIndex
 
 LONG_S = 3600.0
-_DEFEATS_A_PLAN = (
-    "UV_TORCH_BACKEND",
-    "UV_PYTHON",
-    "UV_PROJECT_ENVIRONMENT",
-    "UV_CONSTRAINT",
-    "UV_OVERRIDE",
-    "UV_BUILD_CONSTRAINT",
-    "UV_EXCLUDE_NEWER",
-    "UV_PRERELEASE",
-    "UV_RESOLUTION",
-    "UV_SYSTEM_PYTHON",
-    "PIP_TARGET",
-    "PIP_PREFIX",
-    "PIP_USER",
-    "PYTHONPATH",
-    "PYTHONHOME",
-    "VIRTUAL_ENV",
-    "CONDA_PREFIX",
-)
-MIRRORS = ("UV_DEFAULT_INDEX", "UV_INDEX_URL", "UV_INDEX", "UV_EXTRA_INDEX_URL", "UV_FIND_LINKS", "UV_CONFIG_FILE")
-"""The user's own mirrors: honoured and reported, because behind a company wall nothing else is reachable."""
-_FROM_PIP = {"index-url": "UV_DEFAULT_INDEX", "find-links": "UV_FIND_LINKS"}
-"""pip's settings that name a mirror, and uv's names of them (uv reads nothing of pip)."""
-_LEFT_ASIDE = "extra-index-url"
-"""pip mixes an extra index with the first; that lets a stranger's package win, so only uv's own setting is used."""
 IMPATIENT = {"UV_HTTP_RETRIES": "1", "UV_HTTP_CONNECT_TIMEOUT": "5"}
 """For a question that has a second answer elsewhere: an index behind a wall should cost seconds, not a minute."""
 
@@ -116,69 +92,9 @@ def program(host: Host) -> str:
 
 
 def scrubbed(host: Host) -> Host:
-    """The host without the variables that would silently install something else, or somewhere else."""
-    kept = {k: v for k, v in host.env.items() if k not in _DEFEATS_A_PLAN}
-    said = _said_to_pip(host)
-    for theirs, ours in _FROM_PIP.items():
-        if theirs in said and ours not in kept and not (ours == "UV_DEFAULT_INDEX" and "UV_INDEX_URL" in kept):
-            # pip separates several places by spaces, uv by commas.
-            kept[ours] = ",".join(said[theirs][1].split())
-    kept.update(UV_NO_PROGRESS="1", NO_COLOR="1")
-    return Host(root=host.root, env=kept, limit_s=LONG_S, level=host.level, ports=host.ports)
-
-
-def mirrors(host: Host) -> dict[str, str]:
-    """Index settings of the user that apply to this installation, without credentials."""
-    found = {name: _without_credentials(host.env[name]) for name in MIRRORS if host.env.get(name)}
-    for name, (origin, value) in _said_to_pip(host).items():
-        ours = _FROM_PIP.get(name)
-        if ours is None:
-            found[origin] = f"{_without_credentials(value)} (left aside: set UV_INDEX to use it)"
-        elif ours not in found:
-            found[origin] = _without_credentials(value)
-    for path in _configurations(host, "uv/uv.toml"):
-        found[path.replace(host.env.get("HOME") or "\0", "~")] = "read by uv"
-    return found
-
-
-def _said_to_pip(host: Host) -> dict[str, tuple[str, str]]:
-    """Where pip is told to look: setting to (variable or file that says it, value). Variables go first, as in pip."""
-    import configparser
-
-    found: dict[str, tuple[str, str]] = {}
-    for path in _configurations(host, "pip/pip.conf", "pip.conf"):
-        parser = configparser.RawConfigParser()
-        try:
-            parser.read_string(host.read(path) or "")
-        except configparser.Error:
-            continue  # pip itself stops there and says so
-        shown = path.replace(host.env.get("HOME") or "\0", "~")
-        for name in (*_FROM_PIP, _LEFT_ASIDE):
-            for section in ("global", "install"):
-                if value := parser.get(section, name, fallback="").strip():
-                    found[name] = (f"{name} in {shown}", " ".join(value.split()))
-    for name in (*_FROM_PIP, _LEFT_ASIDE):
-        variable = "PIP_" + name.upper().replace("-", "_")
-        if value := host.env.get(variable, "").strip():
-            found[name] = (variable, value)
-    return found
-
-
-def _configurations(host: Host, *names: str) -> list[str]:
-    """Configuration files of the system and of the user that exist, the stronger one last."""
-    home = host.env.get("HOME", "")
-    folders = ("/etc", host.env.get("XDG_CONFIG_HOME") or (f"{home}/.config" if home else ""))
-    return [path for folder in folders if folder for name in names if host.exists(path := f"{folder}/{name}")]
-
-
-def _without_credentials(value: str) -> str:
-    return " ".join(_bare(url) for url in value.split())
-
-
-def _bare(url: str) -> str:
-    scheme, separator, rest = url.partition("://")
-    place, slash, path = rest.partition("/")
-    return scheme + separator + place.rpartition("@")[2] + slash + path if separator else url
+    """The host without the variables and settings that would silently install something else, or somewhere else."""
+    env = {**scrubbed_variables(host), "UV_NO_PROGRESS": "1", "NO_COLOR": "1"}
+    return Host(root=host.root, env=env, limit_s=LONG_S, level=host.level, ports=host.ports)
 
 
 def call(
