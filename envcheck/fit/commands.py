@@ -6,9 +6,6 @@ import json
 import shlex
 from functools import lru_cache
 
-from envcheck.fit.checkpoints import native_scheme
-from envcheck.fit.model_names import quantization_in
-from envcheck.fit.published import quantized
 from envcheck.schema.fit import Device
 from envcheck.schema.model import ModelFacts
 
@@ -27,13 +24,11 @@ UNQUANTIZED = frozenset({"bf16", "fp16", "fp32"})
 def llama(facts: ModelFacts, quant: str, context: int, concurrency: int, gpu_layers: int, experts_away: int = 0) -> str:
     """`llama-server` with one slot per sequence, and the experts of so many layers in host memory."""
     own = facts.repo if (facts.repo or "").lower().endswith(".gguf") else None
-    words = ["llama-server", "-m", own or f"{facts.name}-{quant}.gguf", "-c", str(context * concurrency)]
-    words += ["-np", str(concurrency), "-ngl", str(gpu_layers), "-fa", "on"]
+    file = shlex.quote(own or f"{facts.name}-{quant}.gguf")
+    words = f"llama-server -m {file} -c {context * concurrency} -np {concurrency} -ngl {gpu_layers} -fa on"
     if facts.vision and own is None:
-        words += ["--mmproj", f"mmproj-{facts.name}-f16.gguf"]
-    if experts_away:
-        words += ["--n-cpu-moe", str(experts_away)]
-    return shlex.join(words)
+        words += f" --mmproj {shlex.quote(f'mmproj-{facts.name}-f16.gguf')}"
+    return f"{words} --n-cpu-moe {experts_away}" if experts_away else words
 
 
 def ollama(facts: ModelFacts, quant: str, context: int, concurrency: int) -> str:
@@ -51,21 +46,22 @@ def vllm(
     pipeline: int, utilization: float, cache_gib: int = 0,
 ) -> str:  # fmt: skip
     """`vllm serve` with the parallelism, context and share of the card, or cache in host memory, counted with."""
-    words = ["vllm", "serve", checkpoint(facts, quant), "--max-model-len", str(context)]
-    words += ["--max-num-seqs", str(max(concurrency, 1))]
+    words = f"vllm serve {shlex.quote(checkpoint(facts, quant))} --max-model-len {context}"
+    words += f" --max-num-seqs {max(concurrency, 1)}"
     if tensor > 1:
-        words += ["--tensor-parallel-size", str(tensor)]
+        words += f" --tensor-parallel-size {tensor}"
     if pipeline > 1:
-        words += ["--pipeline-parallel-size", str(pipeline)]
+        words += f" --pipeline-parallel-size {pipeline}"
     if devices:
-        words += ["--gpu-memory-utilization", f"{int(utilization * 100) / 100:.2f}"]
+        words += f" --gpu-memory-utilization {int(utilization * 100) / 100:.2f}"
     if quant in FLY_QUANTIZATION:
-        words += ["--quantization", FLY_QUANTIZATION[quant]]
+        words += f" --quantization {FLY_QUANTIZATION[quant]}"
     if quant == "fp16" or (quant == "bf16" and _without_bfloat16(devices)):
-        words += ["--dtype", "half"]
-    return (f"VLLM_CPU_KVCACHE_SPACE={cache_gib} " if cache_gib else "") + shlex.join(words)
+        words += " --dtype half"
+    return f"VLLM_CPU_KVCACHE_SPACE={cache_gib} {words}" if cache_gib else words
 
 
+@lru_cache(maxsize=64)
 def transformers(facts: ModelFacts, quant: str, devices: tuple[Device, ...]) -> str:
     """Python that loads the model where it was counted; on the processor where no device was."""
     kind = {"fp16": "float16", "fp32": "float32"}.get(quant, "bfloat16")
@@ -83,29 +79,17 @@ def transformers(facts: ModelFacts, quant: str, devices: tuple[Device, ...]) -> 
     return f"python -c {shlex.quote(code)}"
 
 
+@lru_cache(maxsize=64)
 def checkpoint(facts: ModelFacts, quant: str) -> str:
-    """What to load: the model's own repository, one of its variants quantized that way, or a folder to put one in."""
+    """The repository to load: the model's own, or one of its variants that is quantized that way."""
     repo = facts.repo or facts.name
-    if not _needs_variant(facts, quant):
+    if quant in UNQUANTIZED or quant in FLY_QUANTIZATION:
         return repo
-    suffix = _SUFFIX.get(quant, quant.split("-")[0].upper())
-    return variant(facts, quant) or f"./{repo.rpartition('/')[2]}-{suffix}"
-
-
-@lru_cache(maxsize=4096)
-def variant(facts: ModelFacts, quant: str) -> str | None:
-    """The published repository of the model quantized that way, where the catalog knows one."""
-    own = next((name for name in facts.variants if quantization_in(name) == quant), None)
-    return own or quantized(facts.repo or facts.name, quant)
-
-
-def names_a_folder(facts: ModelFacts, quant: str) -> bool:
-    """Whether the command loads from a folder because no repository of that kind is known."""
-    return _needs_variant(facts, quant) and variant(facts, quant) is None
-
-
-def _needs_variant(facts: ModelFacts, quant: str) -> bool:
-    return quant not in UNQUANTIZED and quant not in FLY_QUANTIZATION and quant != native_scheme(facts)
+    wanted = quant.split("-")[0].lower()
+    for variant in facts.variants:
+        if wanted in variant.lower():
+            return variant
+    return f"{repo}-{_SUFFIX.get(quant, quant.split('-')[0].upper())}"
 
 
 def _without_bfloat16(devices: tuple[Device, ...]) -> bool:

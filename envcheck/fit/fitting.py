@@ -2,45 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 
-import msgspec
-
-from envcheck.fit import commands, kernels, memory_room, plan_llama, plan_transformers, plan_vllm
-from envcheck.fit.checkpoints import native_scheme
+from envcheck.fit import commands, kernels, memory_room, plan_llama, plan_transformers, row_words
+from envcheck.fit.choosing import LLAMA_PLACINGS, Choice, Loaded, choose
 from envcheck.fit.memory_checkpoint import gguf_weights, known_quant, stored_bytes, weights_of_file
 from envcheck.fit.memory_hparams import from_facts
 from envcheck.fit.memory_llama_settings import LlamaSettings
-from envcheck.fit.memory_need import Need, concurrency_limit, context_limit, interval, terms, verdict
-from envcheck.fit.plan_llama import ExpertsOnHost, LlamaModel, Split, Whole
-from envcheck.fit.plan_transformers import Spread, TransformersModel
+from envcheck.fit.memory_need import concurrency_limit, context_limit, terms
+from envcheck.fit.plan_llama import LlamaModel
+from envcheck.fit.plan_transformers import TransformersModel
 from envcheck.fit.plan_vllm import Parallel, VllmModel
+from envcheck.fit.row_words import Question
 from envcheck.fit.tensors import parameter_count
 from envcheck.schema.errors import InputError
 from envcheck.schema.facts import Record
-from envcheck.schema.fit import FitRow, Room, Status
+from envcheck.schema.fit import FitRow, MemoryTerms, Room, Status
 from envcheck.schema.model import ModelFacts, StoredTensor
 from envcheck.schema.snapshot import Snapshot
 
 BACKENDS = ("llama.cpp", "ollama", "vllm", "transformers")
+DEFAULT_QUANT = {"llama.cpp": "Q4_K_M", "ollama": "Q4_K_M", "vllm": "bf16", "transformers": "bf16"}
 GGUF_BACKENDS = frozenset({"llama.cpp", "ollama"})
 CURRENT_LLAMA = LlamaSettings(context=0, flash_attention=True, latent_cache=True, limited_outputs=True)
 """Today's llama.cpp: flash attention where the backend can, windows cached apart, logits for one row per sequence."""
 
-Loaded = LlamaModel | VllmModel | TransformersModel
-Chosen = Whole | Split | ExpertsOnHost | Parallel | Spread
-LLAMA_PLACINGS = (Whole, Split, ExpertsOnHost)
 
+class Answer(Record, gc=False):
+    """What rows of llama.cpp and Ollama share: the placing chosen, rounded for a row, and how far it reaches."""
 
-class Choice(Record, gc=False):
-    """One placing held against the room."""
-
-    placing: Chosen
-    need: Need
-    status: Status
-    low: float
-    high: float
+    choice: Choice
+    memory: MemoryTerms
+    interval: tuple[float, float]
+    max_context: int | None
+    max_concurrency: int | None
+    host: float
 
 
 def fit(
@@ -55,37 +52,30 @@ def fit(
 ) -> FitRow:
     """Judge one model × backend × quantization on one machine; `tensors` are the very file's, where one was read.
 
-    `quant` None is the usual one (`usual_quant`). Raises InputError for an unknown backend or
+    `quant` None is the backend's usual one (Q4_K_M for GGUF, bf16 else). Raises InputError for an unknown backend or
     quantization, for a context beyond what the model was trained for, and for counts below one.
     """
     room = memory_room.of_snapshot(machine) if isinstance(machine, Snapshot) else machine
-    wanted = quant or usual_quant(model, backend, on_gpu=bool(room.devices))
+    wanted = quant or DEFAULT_QUANT.get(backend, "bf16")
     _refuse(model, backend, wanted, context, concurrency)
-    blank = _blank(model, backend, wanted, context, concurrency, assumptions + room.assumptions)
+    asked = Question(
+        model=model,
+        backend=backend,
+        quant=wanted,
+        context=context,
+        concurrency=concurrency,
+        assumptions=assumptions + room.assumptions,
+    )
     loaded = _loaded(model, backend, wanted, tensors)
     reason = room.gpus_unknown or (loaded if isinstance(loaded, str) else None)
     if reason is not None or isinstance(loaded, str):
-        return msgspec.structs.replace(blank, why=f"unknown: {reason}")
+        return _blank(asked, "unknown", f"unknown: {reason}")
     # Ollama cannot place experts, so but for mixtures of experts it is placed as llama.cpp is.
     experts_away = backend == "llama.cpp" and isinstance(loaded, LlamaModel) and bool(loaded.weights.experts)
-    choice = _choose(loaded, experts_away, context, concurrency, room)
-    if choice is None:
-        return msgspec.structs.replace(blank, why="unknown: neither a GPU nor the size of host memory is known")
-    row = _row(blank, choice, model, room)
-    why = kernels.lacking(backend, wanted, choice.placing.devices)
-    return row if why is None else msgspec.structs.replace(row, status="no", why=why, command=None)
-
-
-def usual_quant(model: ModelFacts, backend: str, *, on_gpu: bool = True) -> str:
-    """What a backend loads of a model unless told otherwise: Q4_K_M of GGUF files, else what its publisher's own hold.
-
-    16 bit on the processor, for which Transformers widens FP8 and MXFP4 (`quantizer_mxfp4.py` and
-    `quantizer_finegrained_fp8.py` of huggingface/transformers).
-    """
-    if backend in GGUF_BACKENDS:
-        return "Q4_K_M"
-    published = native_scheme(model)
-    return "bf16" if published in commands.UNQUANTIZED or not on_gpu else published
+    answer = _answer(loaded, experts_away, context, concurrency, room, model.max_context)
+    if answer is None:
+        return _blank(asked, "unknown", "unknown: neither a GPU nor the size of host memory is known")
+    return _row(asked, answer, room)
 
 
 def beyond_training(
@@ -99,10 +89,15 @@ def beyond_training(
     """The row of a model that was trained for less context than asked, where other models were asked for too."""
     if backend not in BACKENDS:
         raise InputError(_no_rules(backend))
-    blank = _blank(model, backend, quant or usual_quant(model, backend), context, concurrency, assumptions)
-    return msgspec.structs.replace(
-        blank, status="no", why=f"trained for {model.max_context} tokens of context, {context} were asked"
+    asked = Question(
+        model=model,
+        backend=backend,
+        quant=quant or DEFAULT_QUANT[backend],
+        context=context,
+        concurrency=concurrency,
+        assumptions=assumptions,
     )
+    return _blank(asked, "no", f"trained for {model.max_context} tokens of context, {context} were asked")
 
 
 def _no_rules(backend: str) -> str:
@@ -128,6 +123,13 @@ def _loaded(model: ModelFacts, backend: str, quant: str, tensors: tuple[StoredTe
     if backend in GGUF_BACKENDS:
         found = _gguf_of_file(model, tensors) if tensors else _gguf(model, quant)
         return found or f"the layout of {model.architecture} in a GGUF file is not known"
+    return _checkpoint(model, backend, quant, tensors)
+
+
+@lru_cache(maxsize=64)
+def _checkpoint(
+    model: ModelFacts, backend: str, quant: str, tensors: tuple[StoredTensor, ...]
+) -> VllmModel | TransformersModel | str:
     stored = float(sum(tensor.nbytes for tensor in tensors)) if tensors else stored_bytes(model, quant)
     if stored is None:
         return f"the size of {model.architecture} in {quant} is not known"
@@ -145,7 +147,7 @@ def _loaded(model: ModelFacts, backend: str, quant: str, tensors: tuple[StoredTe
     )
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=64)
 def _gguf(model: ModelFacts, quant: str) -> LlamaModel | None:
     weights = gguf_weights(model, quant)
     return None if weights is None else plan_llama.ready(from_facts(model), weights, CURRENT_LLAMA, _projector(model))
@@ -159,55 +161,22 @@ def _gguf_of_file(model: ModelFacts, tensors: tuple[StoredTensor, ...]) -> Llama
     return plan_llama.ready(from_facts(model), weights_of_file(tensors, model.layer_count), CURRENT_LLAMA)
 
 
-def _placings(loaded: Loaded, room: Room) -> Iterable[Chosen]:
-    if isinstance(loaded, LlamaModel):
-        return plan_llama.whole(loaded, room)
-    if isinstance(loaded, VllmModel):
-        return plan_vllm.parallel(loaded, room)
-    return plan_transformers.placings(loaded, room)
-
-
 @lru_cache(maxsize=256)
-def _choose(loaded: Loaded, experts_away: bool, context: int, concurrency: int, room: Room) -> Choice | None:
-    """The first placing that fits, else the first that is tight, else one with a part on the host, else the last."""
-    best: Choice | None = None
-    for placing in _placings(loaded, room):
-        choice = _held(placing, context, concurrency)
-        if choice.status == "fits":
-            return choice
-        if best is None or best.status == "no":
-            best = choice
-    if best is None or best.status != "no":
-        return best
-    for partial in _partial(loaded, experts_away, context, concurrency, room):
-        choice = _held(partial, context, concurrency)
-        if choice.need.host <= (room.ram_mib or 0.0):
-            return msgspec.structs.replace(choice, status="offload")
-    return best
-
-
-def _held(placing: Chosen, context: int, concurrency: int) -> Choice:
-    need = placing.need(context, concurrency)
-    low, high = interval(need, placing.situation, len(placing.devices))
-    return Choice(placing=placing, need=need, status=verdict(need, placing.available, high), low=low, high=high)
-
-
-def _partial(
-    loaded: Loaded, experts_away: bool, context: int, concurrency: int, room: Room
-) -> Iterator[Split | ExpertsOnHost | Spread]:
-    """Placings with a part on the host, whether or not it has room for that: the faster first."""
-    if isinstance(loaded, LlamaModel):
-        # Experts on the host cost less speed than whole layers there.
-        experts = plan_llama.experts_on_host(loaded, room, context, concurrency) if experts_away else None
-        if experts is not None:
-            yield experts
-        layers = plan_llama.split(loaded, room, context, concurrency)
-        if layers is not None:
-            yield layers
-    elif isinstance(loaded, TransformersModel):
-        spread = plan_transformers.offloaded(loaded, room, context, concurrency)
-        if spread is not None:
-            yield spread
+def _answer(
+    loaded: Loaded, experts_away: bool, context: int, concurrency: int, room: Room, trained: int
+) -> Answer | None:
+    choice = choose(loaded, experts_away, context, concurrency, room)
+    if choice is None:
+        return None
+    placing, need = choice.placing, choice.need
+    return Answer(
+        choice=choice,
+        memory=terms(need, placing.available),
+        interval=(round(choice.low, 1), round(choice.high, 1)),
+        max_context=context_limit(placing, concurrency, trained),
+        max_concurrency=concurrency_limit(placing, context, need.total if concurrency == 1 else None),
+        host=round(need.host, 1),
+    )
 
 
 @lru_cache(maxsize=1024)
@@ -215,18 +184,16 @@ def _billions(model: ModelFacts) -> float:
     return round(parameter_count(model) / 1e9, 3)
 
 
-def _blank(
-    model: ModelFacts, backend: str, quant: str, context: int, concurrency: int, assumptions: tuple[str, ...]
-) -> FitRow:
+def _blank(asked: Question, status: Status, why: str) -> FitRow:
     return FitRow(
-        model=model.name,
-        params_b=_billions(model),
-        backend=backend,
-        quant=quant,
-        context=context,
-        concurrency=concurrency,
-        status="unknown",
-        why="",
+        model=asked.model.name,
+        params_b=_billions(asked.model),
+        backend=asked.backend,
+        quant=asked.quant,
+        context=asked.context,
+        concurrency=asked.concurrency,
+        status=status,
+        why=why,
         memory_mib=None,
         interval_mib=None,
         max_context=None,
@@ -234,95 +201,39 @@ def _blank(
         gpu_layers=None,
         speed=None,
         command=None,
-        assumptions=assumptions,
+        assumptions=asked.assumptions,
         basis="calculated",
     )
 
 
-def _row(blank: FitRow, choice: Choice, model: ModelFacts, room: Room) -> FitRow:
-    placing, need = choice.placing, choice.need
-    return msgspec.structs.replace(
-        blank,
-        status=choice.status,
-        why=_why(choice, blank.backend, room),
-        memory_mib=terms(need, placing.available),
-        interval_mib={"total": (round(choice.low, 1), round(choice.high, 1))},
-        max_context=context_limit(placing, blank.concurrency, model.max_context),
-        max_concurrency=concurrency_limit(placing, blank.context, need.total if blank.concurrency == 1 else None),
+def _row(asked: Question, answer: Answer, room: Room) -> FitRow:
+    choice, placing = answer.choice, answer.choice.placing
+    no_kernels = kernels.lacking(asked.backend, asked.quant, placing.devices)
+    impossible = choice.status == "no" or no_kernels is not None
+    devices = len(placing.devices)
+    assumed = row_words.assumed(asked.backend, asked.quant, devices, asked.model.vision is not None)
+    return FitRow(
+        model=asked.model.name,
+        params_b=_billions(asked.model),
+        backend=asked.backend,
+        quant=asked.quant,
+        context=asked.context,
+        concurrency=asked.concurrency,
+        status="no" if impossible else choice.status,
+        why=no_kernels or row_words.why(choice, asked.backend, room),
+        memory_mib=answer.memory,
+        interval_mib={"total": answer.interval},
+        max_context=answer.max_context,
+        max_concurrency=answer.max_concurrency,
         gpu_layers=placing.gpu_layers if isinstance(placing, LLAMA_PLACINGS) else None,
-        command=_command(blank, placing, need, model) if choice.status != "no" else None,
-        assumptions=blank.assumptions + _assumed(blank, placing, model),
-        devices=len(placing.devices),
-        host_mib=round(need.host, 1),
+        speed=None,
+        command=None if impossible else row_words.command(asked, placing, choice.need),
+        assumptions=asked.assumptions + assumed,
+        basis="calculated",
+        devices=devices,
+        host_mib=answer.host,
         reserved_mib=round(placing.reserved, 1) if isinstance(placing, Parallel) and placing.reserved else None,
     )
-
-
-def _why(choice: Choice, backend: str, room: Room) -> str:
-    need, available = choice.need, choice.placing.available
-    where = _where(choice.placing)
-    needs = f"needs {need.total / 1024:.1f} of {available / 1024:.1f} GiB on {where}"
-    if choice.status == "fits":
-        return needs
-    if choice.status == "tight":
-        return f"{needs}: less left over than the prediction may err"
-    if choice.status == "offload":
-        return f"{need.host / 1024:.1f} GiB stay in host memory, {need.total / 1024:.1f} GiB go on {where}: slower"
-    short = f"needs {need.total / 1024:.1f} GiB; {where} can give {backend} {available / 1024:.1f} GiB"
-    return short + (_beside(choice.placing, room) if choice.placing.devices else "")
-
-
-def _beside(placing: Chosen, room: Room) -> str:
-    """Why host memory does not take the rest of a model that is too large for the GPUs."""
-    if room.shares_ram or isinstance(placing, Parallel):
-        return ""
-    if isinstance(placing, Spread) and placing.model.on_gpu_only:
-        return ", and weights of this kind cannot stay in host memory"
-    if room.ram_mib is None:
-        return "; whether host memory could take the rest is not known"
-    return f", and the rest does not go into {room.ram_mib / 1024:.1f} GiB of host memory"
-
-
-def _where(placing: Chosen) -> str:
-    if not placing.devices:
-        return "the host"
-    if len(placing.devices) == 1:
-        return placing.devices[0].name
-    return f"{len(placing.devices)} GPUs"
-
-
-def _command(row: FitRow, placing: Chosen, need: Need, model: ModelFacts) -> str:
-    if isinstance(placing, LLAMA_PLACINGS):
-        if row.backend == "ollama":
-            return commands.ollama(model, row.quant, row.context, row.concurrency)
-        away = placing.host_layers if isinstance(placing, ExpertsOnHost) else 0
-        return commands.llama(model, row.quant, row.context, row.concurrency, placing.gpu_layers, away)
-    if isinstance(placing, Parallel):
-        return commands.vllm(
-            model, row.quant, row.context, row.concurrency, placing.devices, placing.tensor, placing.pipeline,
-            placing.utilization, 0 if placing.devices else round(need.kv / plan_vllm.CPU_CACHE_STEP_MIB),
-        )  # fmt: skip
-    return commands.transformers(model, row.quant, placing.devices)
-
-
-def _assumed(row: FitRow, placing: Chosen, model: ModelFacts) -> tuple[str, ...]:
-    said: list[str] = []
-    if row.backend in GGUF_BACKENDS:
-        said += ["flash attention on", "KV cache in f16", "ubatch of 512", "llama.cpp of mid 2026 or later"]
-    elif row.backend == "vllm":
-        said += [
-            "KV cache in the model's type" if row.quant != "fp32" else "KV cache in f32",
-            *(["CUDA graphs on"] if placing.devices else []),
-        ]
-    else:
-        said += ["flash attention 2 or SDPA", "cache grown to the full context"]
-    if model.vision and row.backend in GGUF_BACKENDS:
-        said.append("image encoder in 16 bit, without the 0.1 to 1.1 GiB it works in while it reads an image")
-    if row.backend not in GGUF_BACKENDS and commands.names_a_folder(model, row.quant):
-        said.append(f"no published {row.quant} checkpoint is listed: the command loads a folder of that name")
-    if len(placing.devices) > 1:
-        said.append(f"spread over {len(placing.devices)} GPUs")
-    return tuple(said)
 
 
 def fit_all(

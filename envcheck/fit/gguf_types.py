@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
+from envcheck.fit.gguf_mixes import FINE, TINY, VALUES, Mix, Walk
 from envcheck.fit.tensors import Part, Tensor, stack, tensors
 from envcheck.schema.errors import InputError
 from envcheck.schema.facts import Record
@@ -42,16 +43,6 @@ _FALLBACK = {
     **dict.fromkeys(("Q2_K", "Q3_K", "TQ1_0", "TQ2_0"), "Q4_0"),
     "Q4_K": "Q5_0", "Q5_K": "Q5_1", "Q6_K": "Q8_0",
 }  # fmt: skip
-_TINY = ("IQ2_XXS", "IQ2_XS", "IQ1_S", "IQ2_S", "IQ2_M", "IQ1_M")
-_FINE = ("IQ2_S", "IQ2_M")
-_EIGHT_EXPERTS_Q5 = (
-    "Q2_K", "IQ3_XS", "IQ3_XXS", "Q3_K_S", "Q3_K_M", "IQ4_NL", "Q4_K_S", "Q4_K_M", "IQ3_S", "IQ3_M", "IQ4_XS",
-)  # fmt: skip
-
-
-VALUES = ("attn_v.weight", "attn_qkv.weight", "attn_kv_b.weight")
-FEED_FORWARD = ("ffn_down", "ffn_gate", "ffn_up")
-"""Names of the tensors that the quantizer counts while it walks the file."""
 PLACELESS = frozenset(
     {"F32", "F16", "BF16", "Q4_1", "Q5_1", "Q8_0", "Q2_K", "Q3_K_S", "Q3_K_L", "Q5_K_S", "Q6_K", "IQ3_S", "MXFP4_MOE"}
 )
@@ -109,6 +100,16 @@ def is_written(tensor: Tensor) -> bool:
     return tensor.part != "other" or tensor.name.startswith(("blk.", "per_"))
 
 
+def is_small(tensor: Tensor) -> bool:
+    """Whether a tensor is never quantized: norms, biases, convolutions, positions."""
+    return tensor.kind in ("vector", "plain") or tensor.name in ("position_embd.weight", "token_types.weight")
+
+
+def is_kept(facts: ModelFacts, tensor: Tensor) -> bool:
+    """Whether the converter keeps what the publisher quantized (MXFP4 experts)."""
+    return facts.precision == "mxfp4" and tensor.part == "experts"
+
+
 @lru_cache(maxsize=512)
 def _value_count(facts: ModelFacts) -> int:
     outside, kinds, layers, beside = stack(facts)
@@ -117,26 +118,14 @@ def _value_count(facts: ModelFacts) -> int:
     return more + sum(counts[kind] for kind in layers)
 
 
-def _more_bits(index: int, count: int) -> bool:
-    """The layers k-quant mixes spend more on: the first and last eighth and every third between."""
-    return index < count // 8 or index >= 7 * count // 8 or (index - count // 8) % 3 == 2
-
-
 class Quantizer:
-    """Walks the tensors in file order and keeps the counters llama-quantize keeps."""
+    """Walks the tensors in file order, as llama-quantize does."""
 
     def __init__(self, facts: ModelFacts, file_type: str, imatrix: bool) -> None:
-        self.facts, self.file_type, self.imatrix = facts, file_type, imatrix
+        self.facts, self.file_type = facts, file_type
         self.base = FILE_TYPES[file_type]
-        self.experts = facts.experts.count if facts.experts else 0
-        first = facts.attention or facts.local
-        self.grouped = (first.heads // max(first.kv_heads, 1)) if first else 1
-        if isinstance(facts.latent, LatentAttention):
-            self.grouped = 1
-        self.layers = facts.layer_count
-        self.values = _value_count(facts)
-        self.value_index = 0
-        self.walked = {"down": 0, "gate": 0, "up": 0}
+        self.mix = mix_of(facts, file_type, imatrix)
+        self.walk = Walk(self.mix)
 
     def nbytes(self, tensor: Tensor) -> int:
         """Bytes of this tensor in the file; like `type_of` once per tensor, in order."""
@@ -144,137 +133,62 @@ class Quantizer:
 
     def type_of(self, tensor: Tensor) -> str:
         """The type this tensor gets; must be called once per tensor, in order."""
-        if tensor.kind in ("vector", "plain") or tensor.name in ("position_embd.weight", "token_types.weight"):
+        if is_small(tensor):
             return "F32"
-        if self.facts.precision == "mxfp4" and tensor.part == "experts":
-            return "MXFP4"  # the converter keeps what the publisher quantized
+        if is_kept(self.facts, tensor):
+            return "MXFP4"
         if self.base in ("F32", "F16", "BF16"):
             return self.base
         if "per_layer_model_proj" in tensor.name:
             return "F16"
-        return self._fallback(self._mixed(tensor), tensor.cols)
-
-    def _fallback(self, kind: str, cols: int) -> str:
-        if cols % BLOCKS[kind][0] == 0:
-            return kind
-        other = _FALLBACK.get(kind, kind)
-        return other if cols % BLOCKS[other][0] == 0 else "F16"
+        return fallback(self._mixed(tensor), tensor.cols)
 
     def _mixed(self, tensor: Tensor) -> str:
         name = tensor.name
-        short = name.split(".", 2 if name.startswith("blk.") else 1)[-1]
         if name == "output.weight" or (self.facts.tied and "token_embd" in name):
             return self._output(tensor)
         if self.file_type == "MXFP4_MOE":
             return "MXFP4" if tensor.copies > 1 else "Q8_0"
         if "token_embd" in name:
             return self._embedding()
-        if self.file_type in _TINY:
-            return self._tiny(short)
-        if short in VALUES:
-            return self._value()
-        return self._rest(short, tensor)
+        short = name.split(".", 2 if name.startswith("blk.") else 1)[-1]
+        return self.walk.in_layer(short, tensor.layer if self.mix.experts > 1 else -1)
 
     def _output(self, tensor: Tensor) -> str:
-        if self.file_type == "MXFP4_MOE" or self.facts.architecture == "falcon" or tensor.cols % BLOCKS[self.base][0]:
+        if self.file_type == "MXFP4_MOE" or self.mix.falcon or tensor.cols % BLOCKS[self.base][0]:
             return "Q8_0"
-        if self.file_type in (*_TINY, "IQ3_XXS"):
+        if self.file_type in (*TINY, "IQ3_XXS"):
             return "Q5_K"
         return "Q8_0" if self.base == "Q8_0" else "Q6_K"
 
     def _embedding(self) -> str:
         if self.file_type in ("IQ2_XXS", "IQ2_XS", "IQ1_S", "IQ1_M"):
             return "Q2_K"
-        if self.file_type in (*_FINE, "IQ3_XXS"):
+        if self.file_type in (*FINE, "IQ3_XXS"):
             return "IQ3_S"
         return "Q4_K" if self.file_type in ("TQ1_0", "TQ2_0") else self.base
 
-    def _tiny(self, short: str) -> str:
-        better = "IQ3_S" if self.file_type in _FINE else "Q2_K"
-        if short in VALUES:
-            return "Q4_K" if self.grouped >= 4 or self.experts >= 4 else better
-        if short == "attn_k.weight" and self.experts == 8:
-            return "Q4_K"
-        if short.startswith("ffn_down"):
-            index, self.walked["down"] = self.walked["down"], self.walked["down"] + 1
-            return better if index < self.layers // 8 else self.base
-        if short == "attn_output.weight":
-            if self.experts == 8:
-                return "Q5_K"
-            return {"IQ1_S": "IQ2_XXS", "IQ1_M": "IQ2_XXS", "IQ2_S": "IQ3_S", "IQ2_M": "IQ3_S"}.get(
-                self.file_type, self.base
-            )
-        return self.base
 
-    def _value(self) -> str:
-        kind, file_type, many = self.base, self.file_type, self.grouped >= 4
-        index, self.value_index = self.value_index, self.value_index + 1
-        if file_type == "Q2_K":
-            kind = "Q4_K" if many else "Q3_K"
-        elif file_type == "IQ3_XXS":
-            kind = "Q4_K" if many else ("IQ3_XXS" if self.imatrix else "IQ3_S")
-        elif (file_type in ("Q2_K_S", "IQ3_XS", "IQ3_S") and many) or file_type == "IQ3_M":
-            kind = "Q4_K"
-        elif file_type == "Q3_K_M":
-            kind = "Q5_K" if index < 2 else "Q4_K"
-        elif (
-            file_type == "Q3_K_L"
-            or (file_type in ("IQ4_NL", "IQ4_XS") and many)
-            or (file_type == "Q4_K_S" and index < 4)
-        ):
-            kind = "Q5_K"
-        elif file_type in ("Q4_K_M", "Q5_K_M") and _more_bits(index, self.values):
-            kind = "Q6_K"
-        if self.layers == 80 and self.facts.architecture in ("llama", "qwen2") and kind in ("Q3_K", "Q4_K") and many:
-            kind = "Q5_K"
-        return "Q8_0" if self.experts == 8 else kind
+@lru_cache(maxsize=64)
+def mix_of(facts: ModelFacts, file_type: str, imatrix: bool) -> Mix:
+    """What the mix of types looks at in this model."""
+    first = None if isinstance(facts.latent, LatentAttention) else facts.attention or facts.local
+    return Mix(
+        file_type=file_type,
+        base=FILE_TYPES[file_type],
+        imatrix=imatrix,
+        layers=facts.layer_count,
+        values=_value_count(facts),
+        many_heads=first is not None and first.heads // max(first.kv_heads, 1) >= 4,
+        experts=facts.experts.count if facts.experts else 0,
+        falcon=facts.architecture == "falcon",
+        wide_values=facts.layer_count == 80 and facts.architecture in ("llama", "qwen2"),
+    )
 
-    def _rest(self, short: str, tensor: Tensor) -> str:
-        file_type = self.file_type
-        if short in ("attn_k.weight", "attn_q.weight"):
-            if self.experts == 8 and short == "attn_k.weight":
-                return "Q8_0"
-            return {"IQ3_XS": "IQ3_XXS", "IQ3_XXS": "IQ2_S"}.get(file_type, self.base)
-        if short.startswith("ffn_down"):
-            return self._down(tensor)
-        if short == "attn_output.weight" and self.facts.architecture != "falcon":
-            if self.experts == 8:
-                return "Q5_K" if file_type in _EIGHT_EXPERTS_Q5 else self.base
-            mixes = {"Q2_K": "Q3_K", "IQ3_XXS": "IQ3_S", "Q3_K_M": "Q4_K", "Q3_K_L": "Q5_K", "IQ3_M": "Q4_K"}
-            return mixes.get(file_type, self.base)
-        if short.startswith(("ffn_gate", "ffn_up")) and file_type == "IQ3_XS":
-            index = self._index(tensor, "gate" if short.startswith("ffn_gate") else "up")
-            return "IQ3_XXS" if self.layers // 8 <= index < 7 * self.layers // 8 else self.base
-        return self.base
 
-    def _index(self, tensor: Tensor, which: str) -> int:
-        """Position among its kind: counted in dense models, read from the name in mixtures of experts."""
-        counted = self.walked[which]
-        self.walked[which] = counted + 1
-        return int(tensor.name.split(".")[1]) if self.experts > 1 else counted
-
-    def _down(self, tensor: Tensor) -> str:
-        file_type, layers, falcon = self.file_type, self.layers, self.facts.architecture == "falcon"
-        index = self._index(tensor, "down")
-        early, more = index < layers // 8, _more_bits(index, layers)
-        if file_type == "Q3_K_M":
-            if index < layers // 16:
-                return "Q5_K"
-            return "Q4_K" if not falcon or more else "Q3_K"
-        if file_type == "Q4_K_M" and falcon:
-            return "Q6_K" if index < layers // 16 else "Q5_K" if more else "Q4_K"
-        if file_type in ("Q4_K_M", "Q5_K_M"):
-            return "Q6_K" if more else self.base
-        if file_type == "IQ3_M":
-            return "Q4_K" if early or (self.experts == 8 and more) else self.base
-        if file_type in ("Q4_0", "Q5_0") and self.imatrix and early:
-            return file_type[:3] + "1"
-        if file_type == "IQ3_XXS" and not self.imatrix:
-            return "Q4_K" if early else "Q3_K"
-        if early and (file_type in ("IQ4_NL", "IQ4_XS") and not self.imatrix):
-            return "Q5_K"
-        if early and not falcon and file_type == "Q4_K_S":
-            return "Q5_K"
-        if early and file_type == "Q2_K_S":
-            return "Q4_K"
-        return {"Q2_K": "Q3_K", "Q3_K_L": "Q4_K" if falcon else "Q5_K"}.get(file_type, self.base)
+def fallback(kind: str, cols: int) -> str:
+    """The type in place of `kind` where rows do not divide into its blocks."""
+    if cols % BLOCKS[kind][0] == 0:
+        return kind
+    other = _FALLBACK.get(kind, kind)
+    return other if cols % BLOCKS[other][0] == 0 else "F16"

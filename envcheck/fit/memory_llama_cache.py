@@ -90,39 +90,38 @@ def state_bytes(hparams: Hparams, settings: LlamaSettings) -> tuple[float, ...]:
 class Totals(Record, gc=False):
     """Sums over some of the layers: their caches without walking them each time."""
 
-    full: tuple[int, int]
-    """Widths of keys and values of layers that attend to everything."""
-    windowed: tuple[int, int]
-    latent: int
-    """Elements per token of compressed keys and values, where the file keeps them so."""
+    full: float
+    """Bytes per cell of keys and values of layers that attend to everything."""
+    windowed: float
+    latent: float
+    """Bytes per cell of compressed keys and values, where the file keeps them so."""
     window: int
     state: int
     """Elements of recurrent state of one sequence."""
     encoder: bool
 
 
-def totals(hparams: Hparams) -> Totals:
-    """Sums over all layers."""
-    return tails(hparams)[-1]
-
-
 @lru_cache(maxsize=512)
-def tails(hparams: Hparams) -> tuple[Totals, ...]:
-    """Sums over the last n layers, for n from none to all."""
-    full, windowed, latent, state = [0, 0], [0, 0], 0, 0
+def tails(hparams: Hparams, type_k: str, type_v: str) -> tuple[Totals, ...]:
+    """Sums over the last n layers, for n from none to all, with keys and values of these types."""
+    key, value = _bytes(type_k), _bytes(type_v)
+    full = windowed = latent = 0.0
+    state = 0
     found = []
     for block in (None, *reversed(hparams.blocks)):
         if block is not None:
-            kind = windowed if block.windowed and hparams.window else full
-            kind[0] += block.k_width
-            kind[1] += block.v_width
+            cell = block.k_width * key + block.v_width * value
+            if block.windowed and hparams.window:
+                windowed += cell
+            else:
+                full += cell
             state += (hparams.state + hparams.conv_state) * block.recurrent
             if hparams.kv_rank and block.heads and block.k_width:
-                latent += hparams.kv_rank + hparams.rope_dim
+                latent += (hparams.kv_rank + hparams.rope_dim) * key
         found.append(
             Totals(
-                full=(full[0], full[1]),
-                windowed=(windowed[0], windowed[1]),
+                full=full,
+                windowed=windowed,
                 latent=latent,
                 window=hparams.window,
                 state=state,
@@ -136,19 +135,17 @@ def total_cache_bytes(sums: Totals, settings: LlamaSettings) -> float:
     """Key-value bytes of the layers summed up; what `cache_bytes` gives for a file of today's layout."""
     if sums.encoder and not settings.encoder_cache:
         return 0.0
-    key, value = _bytes(settings.type_k), _bytes(settings.type_v)
     full = settings.context_per_stream
     if sums.latent and settings.latent_cache:
-        return settings.streams * full * sums.latent * key
-    wide = full * (sums.full[0] * key + sums.full[1] * value)
-    if sums.windowed == (0, 0):
+        return settings.streams * full * sums.latent
+    wide = full * sums.full
+    if not sums.windowed:
         return settings.streams * wide
     sequences = settings.sequences if settings.unified else 1
     short = pad(min(full, sums.window * sequences + settings.ubatch))
     if settings.full_window_cache:
         short = full
-    narrow = short * (sums.windowed[0] * key + sums.windowed[1] * value)
-    return settings.streams * (wide + narrow)
+    return settings.streams * (wide + short * sums.windowed)
 
 
 def total_state_bytes(sums: Totals, settings: LlamaSettings) -> float:

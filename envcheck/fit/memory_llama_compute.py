@@ -39,15 +39,38 @@ class Offload(Record, gc=False):
         return self.layers < self.total
 
 
+class Copied(Record, gc=False):
+    """Bytes of weights in host memory that are copied over for every batch worth computing on a GPU."""
+
+    output: float = 0.0
+    experts: float = 0.0
+    """All experts of one projection of one layer."""
+
+
+NOTHING = Copied()
+
+
+def copied(hparams: Hparams, weights: GgufWeights, offload: Offload) -> Copied:
+    """The largest weights that are copied over with this placing."""
+    experts = expert_tensor(weights) if hparams.experts and offload.partial else 0.0
+    return Copied(output=0.0 if offload.output else weights.output, experts=experts)
+
+
+def expert_tensor(weights: GgufWeights) -> float:
+    """Bytes of all experts of one projection of the widest layer."""
+    return max(weights.layers, default=0.0) / 3
+
+
 def logits_bytes(hparams: Hparams, settings: LlamaSettings, ubatch: int) -> float:
     """The moment of the logits."""
     rows = (settings.sequences or 1) if settings.limited_outputs else ubatch
     return float(F32 * (rows * hparams.vocab + ubatch * hparams.embd))
 
 
-def attention_bytes(hparams: Hparams, settings: LlamaSettings, ubatch: int) -> float:
-    """The moment of attention."""
-    context = ubatch if hparams.encoder and not settings.encoder_cache else settings.context_per_stream
+def attention_bytes(hparams: Hparams, settings: LlamaSettings, ubatch: int, context: int) -> float:
+    """The moment of attention to `context` cells."""
+    if hparams.encoder and not settings.encoder_cache:
+        context = ubatch
     if not hparams.caches:
         return float(F32 * ubatch * 6 * hparams.embd)
     if settings.flash_attention:
@@ -68,47 +91,45 @@ def expanded_latent_bytes(hparams: Hparams, settings: LlamaSettings) -> float:
     return float(settings.context_per_stream * (F32 * (product + widths) + 2 * widths))
 
 
-def feed_forward_bytes(hparams: Hparams, settings: LlamaSettings, ubatch: int, width: int) -> float:
+def feed_forward_bytes(hparams: Hparams, settings: LlamaSettings, ubatch: int, context: int, width: int) -> float:
     """The moment of a feed-forward block of inner width `width`: gate, up, their product, residual and its norm."""
     if hparams.experts and hparams.ff_expert:
         width = max(hparams.ff_expert * hparams.experts_used, 0) + hparams.embd * hparams.experts_used // 3
     wide = 3 if settings.fork else 2
-    mask = 2 * ubatch * settings.context_per_stream
+    mask = 2 * ubatch * context
     return float(F32 * ubatch * (wide * width + 2 * hparams.embd) + mask)
 
 
-def compute_bytes(hparams: Hparams, weights: GgufWeights, settings: LlamaSettings, offload: Offload) -> float:
+def compute_bytes(hparams: Hparams, settings: LlamaSettings, offload: Offload, copied: Copied = NOTHING) -> float:
     """Compute buffers of all GPUs together."""
     devices = settings.devices
     if devices <= 1:
-        return _device_bytes(hparams, weights, settings, offload, hparams.ff_max, holds_output=True)
+        return _device_bytes(hparams, settings, offload, copied, hparams.ff_max, holds_output=True)
     first = hparams.layer_count - offload.layers
     total = 0.0
     for device in range(devices):
         here = range(first + offload.layers * device // devices, first + offload.layers * (device + 1) // devices)
         widest = max((hparams.blocks[i].ff for i in here), default=hparams.ff_max if device == devices - 1 else 0)
-        total += _device_bytes(hparams, weights, settings, offload, widest, holds_output=device == devices - 1)
+        total += _device_bytes(hparams, settings, offload, copied, widest, holds_output=device == devices - 1)
     return total
 
 
 def _device_bytes(
-    hparams: Hparams, weights: GgufWeights, settings: LlamaSettings, offload: Offload, ff: int, holds_output: bool
+    hparams: Hparams, settings: LlamaSettings, offload: Offload, copied: Copied, ff: int, holds_output: bool
 ) -> float:
-    ubatch = min(settings.ubatch, settings.context_per_stream)
-    attention = attention_bytes(hparams, settings, ubatch)
+    context = settings.context_per_stream
+    ubatch = min(settings.ubatch, context)
+    attention = attention_bytes(hparams, settings, ubatch, context)
     if settings.flash_attention and not holds_output:
         attention += F32 * ubatch * ff
     partial = offload.partial
     if partial:
         attention += _host_layer_cache(hparams, settings)
-    feed = feed_forward_bytes(hparams, settings, ubatch, ff)
+    feed = feed_forward_bytes(hparams, settings, ubatch, context, ff)
     widest = max(attention, feed)
     if holds_output and not hparams.encoder:
-        # A host output layer is copied over for every batch large enough to be worth computing here.
-        logits = logits_bytes(hparams, settings, ubatch)
-        widest = max(widest, logits if offload.output else logits + weights.output)
-    if partial and hparams.experts:
-        widest = max(widest, feed + _expert_tensor(weights))
+        widest = max(widest, logits_bytes(hparams, settings, ubatch) + copied.output)
+    widest = max(widest, feed + copied.experts)
     if settings.pipelined and settings.devices > 1:
         widest += _pipeline_inputs(hparams, settings, ubatch)
     return widest
@@ -125,8 +146,3 @@ def _host_layer_cache(hparams: Hparams, settings: LlamaSettings) -> float:
     if hparams.kv_rank and settings.fork and settings.mla:
         return max(cache_bytes(hparams, settings), default=0.0)
     return row_bytes(hparams.widest_cache, settings) * settings.context
-
-
-def _expert_tensor(weights: GgufWeights) -> float:
-    """All experts of one projection of one host layer: the largest weight that is copied over."""
-    return max(weights.layers, default=0.0) / 3

@@ -28,7 +28,7 @@ DEFAULT_UBATCH = 512
 Generation = Literal["early", "sequences", "streams"]
 
 
-class LlamaSettings(Record, gc=False):
+class LlamaSettings(Record, cache_hash=True, gc=False):
     """Settings that memory depends on."""
 
     context: int

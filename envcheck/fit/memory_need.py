@@ -51,8 +51,8 @@ class Placing(Hashable, Protocol):
         """Which row of the interval table applies."""
         ...
 
-    def need(self, context: int, concurrency: int) -> Need:
-        """What so many sequences of so many tokens need."""
+    def total(self, context: int, concurrency: int) -> float:
+        """What so many sequences of so many tokens need on the devices."""
         ...
 
 
@@ -71,8 +71,9 @@ def driver_contexts(devices: tuple[Device, ...]) -> float:
 
 def interval(need: Need, situation: Situation, devices: int) -> tuple[float, float]:
     """The range that covers nine of ten start-ups: the model's terms by the table, the driver's by its spread."""
-    half = half_widths()[situation] * (need.total - need.overhead) + DRIVER_SPREAD_MIB * devices
-    return max(need.total - half, 0.0), need.total + half
+    total = need.total
+    half = half_widths()[situation] * (total - need.overhead) + DRIVER_SPREAD_MIB * devices
+    return max(total - half, 0.0), total + half
 
 
 def verdict(need: Need, available: float, high: float) -> Status:
@@ -84,19 +85,25 @@ def verdict(need: Need, available: float, high: float) -> Status:
 
 def terms(need: Need, available: float) -> MemoryTerms:
     """The terms as a row carries them; the sum is made of the rounded parts."""
-    parts = [round(part, 2) for part in (need.weights, need.kv, need.recurrent_state, need.compute, need.overhead)]
-    total = round(sum(parts), 2)
-    room = round(available, 2)
+    weights, state, overhead = _rounded(need.weights), _rounded(need.recurrent_state), _rounded(need.overhead)
+    kv, compute, room = round(need.kv, 2), round(need.compute, 2), _rounded(available)
+    total = round(weights + kv + state + compute + overhead, 2)
     return MemoryTerms(
-        weights=parts[0],
-        kv=parts[1],
-        recurrent_state=parts[2],
-        compute=parts[3],
-        overhead=parts[4],
+        weights=weights,
+        kv=kv,
+        recurrent_state=state,
+        compute=compute,
+        overhead=overhead,
         total=total,
         available=room,
         headroom=round(room - total, 2),
     )
+
+
+@lru_cache(maxsize=256)
+def _rounded(mib: float) -> float:
+    """What a row says of a term that does not depend on the context: the same for many rows."""
+    return round(mib, 2)
 
 
 def largest(
@@ -132,10 +139,9 @@ def largest(
 def context_limit(placing: Placing, concurrency: int, trained: int) -> int | None:
     """The longest context that still fits, at most what the model was trained for (where that is known)."""
     cap = max(trained or 2**20, SMALLEST_CONTEXT)
-    return largest(lambda c: placing.need(c, concurrency).total, placing.available, SMALLEST_CONTEXT, cap, CONTEXT_STEP)
+    return largest(lambda c: placing.total(c, concurrency), placing.available, SMALLEST_CONTEXT, cap, CONTEXT_STEP)
 
 
-@lru_cache(maxsize=1024)
 def concurrency_limit(placing: Placing, context: int, alone: float | None = None) -> int | None:
     """The most sequences of `context` tokens that still fit; `alone` is the need of one, where it is known already."""
-    return largest(lambda n: placing.need(context, n).total, placing.available, 1, MOST_CONCURRENT, 1, alone)
+    return largest(lambda n: placing.total(context, n), placing.available, 1, MOST_CONCURRENT, 1, alone)

@@ -84,17 +84,15 @@ def activation_bytes(facts: ModelFacts, call: Generation) -> float:
     """The widest moment of the prompt's pass: a feed-forward block, attention scores, or the logits."""
     tokens = call.prompt * call.batch
     shape = shape_of(facts)
-    feed = tokens * call.element * (WIDE * shape.inner + HIDDEN * facts.hidden)
-    moments = [feed]
+    widest = tokens * call.element * (WIDE * shape.inner + HIDDEN * facts.hidden)
     if not call.flash_attention:
         # Scores and their softmax in f32 (`eager`), of every head over the whole prompt.
-        moments.append(
-            call.batch * shape.heads * call.prompt**2 * (call.element + 4) + tokens * 3 * facts.hidden * call.element
-        )
+        scores = call.batch * shape.heads * call.prompt**2 * (call.element + 4)
+        widest = max(widest, scores + tokens * 3 * facts.hidden * call.element)
     if call.version and call.version < LAST_LOGITS_ONLY:
         # Logits of every prompt token, and their copy in f32.
-        moments.append(tokens * facts.vocab * (call.element + 4))
-    return max(moments)
+        widest = max(widest, tokens * facts.vocab * (call.element + 4))
+    return widest
 
 
 def rotary_bytes(facts: ModelFacts, call: Generation) -> float:

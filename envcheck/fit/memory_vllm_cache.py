@@ -65,7 +65,7 @@ class Spec(Record, gc=False):
     chunked: bool = False
 
 
-class Pool(Record, gc=False):
+class Pool(Record, cache_hash=True, gc=False):
     """The cache as vLLM lays it out."""
 
     page_bytes: int

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from functools import lru_cache
 from itertools import accumulate
 
 import msgspec
@@ -10,9 +10,9 @@ import msgspec
 from envcheck.fit.memory_gguf_weights import GgufWeights
 from envcheck.fit.memory_hparams import Hparams
 from envcheck.fit.memory_interval import Situation
-from envcheck.fit.memory_llama import offload_of
+from envcheck.fit.memory_llama import offload
 from envcheck.fit.memory_llama_cache import Totals, tails, total_cache_bytes, total_state_bytes
-from envcheck.fit.memory_llama_compute import Offload, compute_bytes
+from envcheck.fit.memory_llama_compute import Copied, Offload, compute_bytes, expert_tensor
 from envcheck.fit.memory_llama_settings import LlamaSettings
 from envcheck.fit.memory_need import Need, driver_contexts, largest
 from envcheck.fit.memory_types import MIB
@@ -23,26 +23,45 @@ PROCESS_MIB = 54.0
 """Host memory of a llama.cpp server beside the model and its buffers (benchmarks/fit_real_models_2026-11-21.txt)."""
 
 
-class LlamaModel(Record, cache_hash=True, gc=False):
-    """One model in one quantization, ready for arithmetic."""
+class LlamaModel(Record, eq=False, gc=False):
+    """One model in one quantization, ready for arithmetic; caches know it by its identity."""
 
     hparams: Hparams
     weights: GgufWeights
     weight_tails: tuple[float, ...]
     """Bytes of the last n layers."""
+    tails: tuple[Totals, ...]
+    """Caches of the last n layers."""
     settings: LlamaSettings
     """Everything but context, sequences and layers."""
-    everything: Offload
-    """All layers on GPUs."""
+    expert_tensor: float = 0.0
+    """Bytes of all experts of one projection of a layer."""
     expert_heads: tuple[float, ...] = ()
     """Bytes of the first n layers' routed experts."""
     projector: float = 0.0
     """Bytes of the image encoder's file (mmproj, 16 bit), loaded beside the model."""
 
     @property
-    def tails(self) -> tuple[Totals, ...]:
-        """Caches of the last n layers."""
-        return tails(self.hparams)
+    def all_weights(self) -> float:
+        """Bytes on GPUs with all layers there."""
+        return self.weight_tails[-1] + self.weights.output + self.projector
+
+    def on_gpus(self, offload: Offload, settings: LlamaSettings, overhead: float, host: float = 0.0) -> Need:
+        """What so much of the model needs on GPUs; MiB beside it, and in host memory, as given."""
+        sums = self.tails[offload.layers]
+        weights = self.weight_tails[offload.layers] + (self.weights.output if offload.output else 0.0) + self.projector
+        copied = Copied(
+            output=0.0 if offload.output else self.weights.output,
+            experts=self.expert_tensor if offload.partial else 0.0,
+        )
+        return Need(
+            weights=weights / MIB,
+            kv=total_cache_bytes(sums, settings) / MIB,
+            recurrent_state=total_state_bytes(sums, settings) / MIB,
+            compute=compute_bytes(self.hparams, settings, offload, copied) / MIB,
+            overhead=overhead,
+            host=host,
+        )
 
 
 class Whole(Record, cache_hash=True, gc=False):
@@ -65,19 +84,33 @@ class Whole(Record, cache_hash=True, gc=False):
     def need(self, context: int, concurrency: int) -> Need:
         """What `concurrency` sequences of `context` tokens need."""
         model = self.model
-        settings = started(model.settings, context, concurrency, len(self.devices))
-        sums = model.tails[-1]
-        weights = model.weight_tails[-1] + model.weights.output + model.projector
-        overhead = driver_contexts(self.devices)
-        if not self.devices:
-            weights, overhead = model.weights.total + model.projector, PROCESS_MIB
+        kv, state, compute = _beside_weights(model.hparams, model.settings, context, concurrency, len(self.devices))
         return Need(
-            weights=weights / MIB,
-            kv=total_cache_bytes(sums, settings) / MIB,
-            recurrent_state=total_state_bytes(sums, settings) / MIB,
-            compute=compute_bytes(model.hparams, model.weights, settings, model.everything) / MIB,
-            overhead=overhead,
+            weights=(model.all_weights if self.devices else model.weights.total + model.projector) / MIB,
+            kv=kv,
+            recurrent_state=state,
+            compute=compute,
+            overhead=driver_contexts(self.devices) if self.devices else PROCESS_MIB,
         )
+
+    def total(self, context: int, concurrency: int) -> float:
+        """The sum of it on the devices."""
+        return self.need(context, concurrency).total
+
+
+@lru_cache(maxsize=512)
+def _beside_weights(
+    hparams: Hparams, settings: LlamaSettings, context: int, concurrency: int, devices: int
+) -> tuple[float, float, float]:
+    """Caches, recurrent state and compute buffers of the whole model, MiB: the same in every quantization."""
+    sums = tails(hparams, settings.type_k, settings.type_v)[-1]
+    begun = started(settings, context, concurrency, devices)
+    everything = offload(hparams.layer_count, None, settings.output_first)
+    return (
+        total_cache_bytes(sums, begun) / MIB,
+        total_state_bytes(sums, begun) / MIB,
+        compute_bytes(hparams, begun, everything) / MIB,
+    )
 
 
 class Split(Record, cache_hash=True, gc=False):
@@ -96,23 +129,19 @@ class Split(Record, cache_hash=True, gc=False):
     def need(self, context: int, concurrency: int) -> Need:
         """What `concurrency` sequences of `context` tokens need on the GPUs; the rest is in `host`."""
         model = self.model
-        settings = started(model.settings, context, concurrency, len(self.devices), self.gpu_layers)
-        offload = offload_of(model.hparams, settings)
-        by_layers = model.tails
-        sums, all_sums = by_layers[offload.layers], by_layers[-1]
-        weights = model.weight_tails[offload.layers] + (model.weights.output if offload.output else 0.0)
-        weights += model.projector
-        cache = total_cache_bytes(sums, settings)
-        host = model.weight_tails[-1] - model.weight_tails[offload.layers] + model.weights.embedding
-        host += total_cache_bytes(all_sums, settings) - cache
-        return Need(
-            weights=weights / MIB,
-            kv=cache / MIB,
-            recurrent_state=total_state_bytes(sums, settings) / MIB,
-            compute=compute_bytes(model.hparams, model.weights, settings, offload) / MIB,
-            overhead=driver_contexts(self.devices),
-            host=host / MIB + PROCESS_MIB,
-        )
+        settings = started(model.settings, context, concurrency, len(self.devices))
+        placed = offload(model.hparams.layer_count, self.gpu_layers, settings.output_first)
+        here, everywhere = model.tails[placed.layers], model.tails[-1]
+        host = model.weight_tails[-1] - model.weight_tails[placed.layers] + model.weights.embedding
+        host += total_cache_bytes(everywhere, settings) - total_cache_bytes(here, settings)
+        return model.on_gpus(placed, settings, driver_contexts(self.devices), host / MIB + PROCESS_MIB)
+
+    def total(self, context: int, concurrency: int) -> float:
+        """The sum of it on the GPUs."""
+        model = self.model
+        settings = started(model.settings, context, concurrency, len(self.devices))
+        placed = offload(model.hparams.layer_count, self.gpu_layers, settings.output_first)
+        return model.on_gpus(placed, settings, driver_contexts(self.devices)).total
 
 
 class ExpertsOnHost(Record, cache_hash=True, gc=False):
@@ -135,7 +164,15 @@ class ExpertsOnHost(Record, cache_hash=True, gc=False):
 
     def need(self, context: int, concurrency: int) -> Need:
         """What `concurrency` sequences of `context` tokens need on the GPUs; the experts are in `host`."""
-        whole = Whole(model=self.model, devices=self.devices, available=self.available).need(context, concurrency)
+        whole = Whole(model=self.model, devices=self.devices, available=self.available)
+        return self.out_of(whole.need(context, concurrency))
+
+    def total(self, context: int, concurrency: int) -> float:
+        """The sum of it on the devices."""
+        return self.need(context, concurrency).total
+
+    def out_of(self, whole: Need) -> Need:
+        """The same, from what the model needs with all its experts on the GPUs."""
         heads = self.model.expert_heads
         away = heads[self.host_layers] / MIB
         # A large batch copies one projection's experts over to compute them there.
@@ -146,9 +183,7 @@ class ExpertsOnHost(Record, cache_hash=True, gc=False):
         )
 
 
-def started(
-    settings: LlamaSettings, context: int, concurrency: int, devices: int, gpu_layers: int | None = None
-) -> LlamaSettings:
+def started(settings: LlamaSettings, context: int, concurrency: int, devices: int) -> LlamaSettings:
     """The settings of a server with `concurrency` slots of `context` tokens."""
     return msgspec.structs.replace(
         settings,
@@ -157,7 +192,6 @@ def started(
         unified=concurrency == 1,
         devices=devices or 1,
         pipelined=devices > 1,
-        gpu_layers=gpu_layers,
     )
 
 
@@ -167,21 +201,22 @@ def ready(hparams: Hparams, weights: GgufWeights, settings: LlamaSettings, proje
         hparams=hparams,
         weights=weights,
         weight_tails=tuple(accumulate(reversed(weights.layers), initial=0.0)),
+        expert_tensor=expert_tensor(weights) if hparams.experts else 0.0,
+        tails=tails(hparams, settings.type_k, settings.type_v),
         expert_heads=tuple(accumulate(weights.experts, initial=0.0)),
         projector=projector,
         settings=settings,
-        everything=offload_of(hparams, settings),
     )
 
 
-def whole(model: LlamaModel, room: Room) -> Iterator[Whole]:
+@lru_cache(maxsize=64)
+def whole(model: LlamaModel, room: Room) -> tuple[Whole, ...]:
     """One GPU, then two, … all of them; the processor where there is no GPU."""
     by_room = sorted(room.devices, key=lambda device: -device.available_mib)
-    for count in range(1, len(by_room) + 1):
-        used = tuple(by_room[:count])
-        yield Whole(model=model, devices=used, available=_together(used))
-    if not by_room and room.ram_mib is not None:
-        yield Whole(model=model, devices=(), available=room.ram_mib)
+    if not by_room:
+        return () if room.ram_mib is None else (Whole(model=model, devices=(), available=room.ram_mib),)
+    groups = (tuple(by_room[:count]) for count in range(1, len(by_room) + 1))
+    return tuple(Whole(model=model, devices=used, available=_together(used)) for used in groups)
 
 
 def _together(devices: tuple[Device, ...]) -> float:
@@ -195,15 +230,15 @@ def split(model: LlamaModel, room: Room, context: int, concurrency: int) -> Spli
     """The most layers the GPUs hold; None when memory is shared. Whether the host holds the rest is not asked here."""
     if not room.devices or room.shares_ram or room.ram_mib is None:
         return None
-    devices = tuple(room.devices)
-    available = _together(devices)
+    available, count = _together(room.devices), model.hparams.layer_count
+    settings = started(model.settings, context, concurrency, len(room.devices))
+    overhead = driver_contexts(room.devices)
 
-    def placed(layers: int) -> Split:
-        return Split(model=model, devices=devices, available=available, gpu_layers=layers)
+    def needed(layers: int) -> float:
+        return model.on_gpus(offload(count, layers, settings.output_first), settings, overhead).total
 
-    count = model.hparams.layer_count
-    layers = largest(lambda n: placed(n).need(context, concurrency).total, available, 0, count, 1)
-    return None if layers is None else placed(layers)
+    layers = largest(needed, available, 0, count, 1)
+    return None if layers is None else Split(model=model, devices=room.devices, available=available, gpu_layers=layers)
 
 
 def experts_on_host(model: LlamaModel, room: Room, context: int, concurrency: int) -> ExpertsOnHost | None:
@@ -213,11 +248,11 @@ def experts_on_host(model: LlamaModel, room: Room, context: int, concurrency: in
     """
     if not model.weights.experts or not room.devices or room.shares_ram or room.ram_mib is None:
         return None
-    devices, count = tuple(room.devices), model.hparams.layer_count
-    available = _together(devices)
+    available, count = _together(room.devices), model.hparams.layer_count
+    everything = Whole(model=model, devices=room.devices, available=available).need(context, concurrency)
 
     def placed(on_gpu: int) -> ExpertsOnHost:
-        return ExpertsOnHost(model=model, devices=devices, available=available, host_layers=count - on_gpu)
+        return ExpertsOnHost(model=model, devices=room.devices, available=available, host_layers=count - on_gpu)
 
-    on_gpu = largest(lambda n: placed(n).need(context, concurrency).total, available, 0, count - 1, 1)
+    on_gpu = largest(lambda n: placed(n).out_of(everything).total, available, 0, count - 1, 1)
     return None if on_gpu is None else placed(on_gpu)

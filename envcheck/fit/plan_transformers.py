@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from functools import lru_cache
 
 from envcheck.fit.memory_interval import Situation
 from envcheck.fit.memory_need import Need, driver_contexts
@@ -23,7 +23,7 @@ LAST_ANSWER = 256
 """Tokens taken as generated at the end of a full context; the rest is prompt."""
 
 
-class TransformersModel(Record, gc=False):
+class TransformersModel(Record, cache_hash=True, gc=False):
     """One model in one quantization, ready for arithmetic."""
 
     facts: ModelFacts
@@ -54,10 +54,8 @@ class Spread(Record, cache_hash=True, gc=False):
     def need(self, context: int, concurrency: int) -> Need:
         """The peak of a batch of `concurrency` prompts that fill the context."""
         model = self.model
-        answer = min(LAST_ANSWER, context // 2)
-        call = Generation(prompt=context - answer, generated=answer, batch=concurrency, element=model.element)
-        kv = cache_bytes(model.facts, call)
-        compute = activation_bytes(model.facts, call) + REST
+        kv, state, activations = _of_one(model.facts, context, model.element)
+        kv, state, compute = kv * concurrency, state * concurrency, activations * concurrency + REST
         if not self.devices:
             # In host memory the mapped files are still there when the last tensor has been converted.
             compute = max(compute, model.converted_from - kv - (PROCESS_MIB - LOADING_MIB) * MIB)
@@ -65,25 +63,40 @@ class Spread(Record, cache_hash=True, gc=False):
         return Need(
             weights=model.checkpoint / MIB - self.on_host,
             kv=kv / MIB,
-            recurrent_state=state_bytes(model.facts, call) / MIB,
+            recurrent_state=state / MIB,
             compute=compute / MIB,
             overhead=overhead,
             host=self.on_host,
         )
 
+    def total(self, context: int, concurrency: int) -> float:
+        """The sum of it on the devices."""
+        return self.need(context, concurrency).total
 
-def placings(model: TransformersModel, room: Room) -> Iterator[Spread]:
+
+@lru_cache(maxsize=256)
+def _of_one(facts: ModelFacts, context: int, element: float) -> tuple[float, float, float]:
+    """Bytes of cache, recurrent state and activations of one sequence: the same in every quantization."""
+    answer = min(LAST_ANSWER, context // 2)
+    call = Generation(prompt=context - answer, generated=answer, element=element)
+    return cache_bytes(facts, call), state_bytes(facts, call), activation_bytes(facts, call)
+
+
+@lru_cache(maxsize=64)
+def placings(model: TransformersModel, room: Room) -> tuple[Spread, ...]:
     """One GPU, then two, … all of them; host memory where there is no GPU."""
     by_room = sorted(room.devices, key=lambda device: -device.available_mib)
-    for count in range(1, len(by_room) + 1):
-        used = tuple(by_room[:count])
-        if any(device.kind != "discrete" for device in used):
-            available = max(device.available_mib for device in used)
-        else:
-            available = sum(device.available_mib for device in used)
-        yield Spread(model=model, devices=used, available=available)
-    if not by_room and room.ram_mib is not None:
-        yield Spread(model=model, devices=(), available=room.ram_mib)
+    if not by_room:
+        return () if room.ram_mib is None else (Spread(model=model, devices=(), available=room.ram_mib),)
+    groups = (tuple(by_room[:count]) for count in range(1, len(by_room) + 1))
+    return tuple(Spread(model=model, devices=used, available=_together(used)) for used in groups)
+
+
+def _together(devices: tuple[Device, ...]) -> float:
+    """What layers one after the other can use; unified memory counts once."""
+    if any(device.kind != "discrete" for device in devices):
+        return max(device.available_mib for device in devices)
+    return sum(device.available_mib for device in devices)
 
 
 def offloaded(model: TransformersModel, room: Room, context: int, concurrency: int) -> Spread | None:

@@ -32,7 +32,7 @@ CPU_CACHE_STEP_MIB = 1024.0
 """`VLLM_CPU_KVCACHE_SPACE` is given in whole GiB and taken as a whole at the start."""
 
 
-class VllmModel(Record, gc=False):
+class VllmModel(Record, cache_hash=True, gc=False):
     """One model in one quantization, ready for arithmetic."""
 
     facts: ModelFacts
@@ -71,13 +71,15 @@ class Parallel(Record, cache_hash=True, gc=False):
     def need(self, context: int, concurrency: int) -> Need:
         """The least it starts with: the cache of `concurrency` requests of `context` tokens, and all that is fixed."""
         copies = max(self.tensor, 1)
-        started = Started(max_length=context, tensor_parallel=self.tensor, batched_tokens=self.windows)
-        blocks = memory_vllm_cache.blocks_of_a_request(self.pool, started) if self.pool else 0
-        cache = blocks * (self.pool.block_bytes if self.pool else 0) * concurrency * copies
-        kv = cache / MIB
+        one = _request_bytes(self.pool, context, self.windows) if self.pool else 0
+        kv = one * concurrency * copies / MIB
         if not self.devices:
             kv = -(-kv // CPU_CACHE_STEP_MIB) * CPU_CACHE_STEP_MIB
         return msgspec.structs.replace(self.fixed, kv=kv)
+
+    def total(self, context: int, concurrency: int) -> float:
+        """The sum of it on the devices."""
+        return self.need(context, concurrency).total
 
 
 def parallel(model: VllmModel, room: Room) -> Iterator[Parallel]:
@@ -156,6 +158,13 @@ def _on_processor(model: VllmModel, room: Room) -> Parallel:
         pool=_pool(model.facts, started),
         windows=shape.batched_tokens,
     )
+
+
+@lru_cache(maxsize=256)
+def _request_bytes(pool: Pool, context: int, windows: int) -> int:
+    """Bytes of cache of one request on one GPU: the same in every quantization."""
+    started = Started(max_length=context, batched_tokens=windows)
+    return memory_vllm_cache.blocks_of_a_request(pool, started) * pool.block_bytes
 
 
 @lru_cache(maxsize=1024)

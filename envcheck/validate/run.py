@@ -85,8 +85,7 @@ def validate(
     if any("interrupted" in line.says for line in measured):
         return Validation(compute=measured, interrupted=True)
     runs: list[Run] = []
-    targets = choose.targets(host, backends, url, model)
-    for target in targets.chosen:
+    for target in choose.targets(host, backends, url, model):
         if isinstance(target, Run):
             runs.append(target)
             continue
@@ -98,8 +97,7 @@ def validate(
         runs.append(reconcile.reconciled(run, expected))
         if run.interrupted or (not backends and run.status != "failed"):
             break
-    interrupted = any(run.interrupted for run in runs)
-    return Validation(runs=tuple(runs), compute=measured, interrupted=interrupted, unready=targets.unready)
+    return Validation(runs=tuple(runs), compute=measured, interrupted=any(run.interrupted for run in runs))
 
 
 def _prove(

@@ -45,13 +45,12 @@ def _gap(case: Case, wanted: str, device: str) -> KernelGap | None:
 def _below(case: Case, wanted: str) -> Iterator[Finding]:
     """An NVIDIA GPU below the method's floor; for SGLang the floor of the same kernels in vLLM is a suspicion."""
     own = case.backend == "vllm"
-    row = tables.kernel_row("vllm", "quantization", wanted, installed(case, "vllm") if own else None, newest=True)
+    row = tables.kernel_row("vllm", "quantization", wanted, installed(case, "vllm") if own else None)
     floor = version(row.min_compute_capability) if row else None
     low = [device for device in case.nvidia if floor and device.capability and device.capability < floor]
     if row and low:
         has = ".".join(map(str, low[0].capability or ()))
-        name = wanted.replace("_", "-")
-        says = f"{name} needs compute capability {row.min_compute_capability}; {low[0].name} has {has}."
+        says = f"{wanted} needs compute capability {row.min_compute_capability}; {low[0].name} has {has}."
         yield finding(CAUSE, "blocker" if own else "warning", says, case.quote("GPU", low[0].fact), confidence="likely")
 
 
