@@ -1,6 +1,7 @@
 """What vLLM holds on each GPU once a model is loaded: the checkpoint's share, and tables and copies made beside it.
 
-Sources: vllm-project/vllm `model_executor/layers/rotary_embedding/mrope.py` (four times the positions, for videos),
+Sources: vllm-project/vllm `model_executor/layers/rotary_embedding/mrope.py` (four times the positions, for videos)
+and `linear_scaling_rope.py` (as many times the positions as they are scaled),
 `model_executor/models/qwen3_vl.py` (one input buffer per deepstack level), `v1/attention/backends/mla/common.py` and,
 for 0.7, `attention/backends/mla/common.py` (projections of MLA multiplied out while loading),
 `model_executor/model_loader/bitsandbytes_loader.py` (maxima of nested files widened). Checked 2026-11-21.
@@ -21,6 +22,8 @@ _THREE_AXES = frozenset(
     {"qwen2", "qwen2_vl", "qwen2_5_vl", "qwen2_5_omni", "qwen3_vl", "qwen3_vl_moe", "glm4v", "glm4v_moe"}
 )
 """Architectures whose positions have a time and two image axes where they have an image encoder."""
+_TWO_BASES = frozenset({"gemma3", "gemma3n", "gemma4"})
+"""Architectures whose windowed layers turn by another base (`rope_local_base_freq`, `rope_parameters` per layer type)."""
 LONGER_TABLES = (0, 7, 2)
 _DEEPSTACK = frozenset({"qwen3_vl", "qwen3_vl_moe"})
 DEEPSTACK_LEVELS = 3
@@ -58,10 +61,15 @@ def loaded_bytes(
 
 
 def rotary_bytes(facts: ModelFacts, version: tuple[int, ...]) -> float:
-    """The table of rotary angles every GPU holds: one row per position of the model, in 16 bit."""
+    """The tables of rotary angles every GPU holds, in 16 bit: one row per position of the model, scaled ones included.
+
+    Layers with a window have a table of their own where their angles have a base of their own.
+    """
     width = facts.attention.key_dim if facts.attention else facts.latent.rope_dim if facts.latent else 0
     longer = facts.vision is not None and facts.architecture in _THREE_AXES and not () < version < LONGER_TABLES
-    return float(facts.max_context * width * 2) * (4 if longer else 1)
+    rows = facts.max_context * facts.rope_factor * (4 if longer else 1)
+    windowed = facts.local.key_dim if facts.local and facts.architecture in _TWO_BASES else 0
+    return float(rows * width + facts.max_context * windowed) * 2
 
 
 def multiplied_bytes(facts: ModelFacts, scheme: str, started: Started) -> float:

@@ -225,6 +225,8 @@ class ModelFacts(Record, cache_hash=True, gc=False):
     """Rows of the embedding matrix, padding included."""
     max_context: int
     """Tokens the model was trained or published for; 0: unlimited or unknown to the source."""
+    rope_factor: int = 1
+    """Linear scaling of positions: engines hold angles for so many times `max_context` (Gemma 3 from 4B)."""
     ffn: int = 0
     attention: Attention | None = None
     local: Attention | None = None

@@ -62,6 +62,13 @@ def test_positions_on_three_axes_take_a_longer_table_since_they_do() -> None:
     assert rotary_bytes(facts("Qwen2.5-3B"), (0, 23)) == rotary_bytes(facts("Qwen2.5-3B"), (0, 6, 5))
 
 
+def test_scaled_positions_take_as_much_longer_tables_and_windows_their_own() -> None:
+    table = 131072 * 128 * 2
+    assert rotary_bytes(facts("Gemma-3-27B"), (0, 10)) == 8 * table + table
+    assert rotary_bytes(facts("Llama-3.1-8B"), (0, 10)) == table
+    assert rotary_bytes(facts("Gemma-2-9B"), (0, 10)) == 8192 * 256 * 2
+
+
 def test_latent_attention_is_multiplied_out_only_in_some_releases() -> None:
     model = facts("DeepSeek-V3")
     by_release = [multiplied_bytes(model, "fp8", Started(max_length=1, version=v)) for v in ((0, 6), (0, 7, 3), (0, 9))]
