@@ -23,7 +23,7 @@ _THREE_AXES = frozenset(
 )
 """Architectures whose positions have a time and two image axes where they have an image encoder."""
 _TWO_BASES = frozenset({"gemma3", "gemma3n", "gemma4"})
-"""Architectures whose windowed layers turn by another base (`rope_local_base_freq`, `rope_parameters` per layer type)."""
+"""Architectures whose windowed layers turn by another base (`rope_local_base_freq`)."""
 LONGER_TABLES = (0, 7, 2)
 _DEEPSTACK = frozenset({"qwen3_vl", "qwen3_vl_moe"})
 DEEPSTACK_LEVELS = 3
