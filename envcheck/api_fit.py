@@ -11,6 +11,7 @@ import msgspec
 from envcheck.fit import fitting, memory_room, search
 from envcheck.fit.beside import Beside, fit_beside
 from envcheck.fit.local_models import Stores
+from envcheck.fit.model_names import quantization_in
 from envcheck.schema.errors import InputError
 from envcheck.schema.facts import Record
 from envcheck.schema.fit import Calibration, FitRow, Room
@@ -215,9 +216,13 @@ def _called(found: ResolvedModel) -> ModelFacts:
     if asked == facts.name.lower():
         return facts
     for variant in (*((facts.repo,) if facts.repo else ()), *facts.variants):
+        if quantization_in(variant):
+            continue
         chat = found.origin == "size" and re.search(r"(?i)instruct|chat|-it$", variant)
         if variant.lower().rpartition("/")[2] == asked or chat:
             return msgspec.structs.replace(facts, repo=variant, name=variant.rpartition("/")[2])
+    if found.quantization and "/" in found.asked:  # the repository of a quantized copy, in the user's own words
+        return msgspec.structs.replace(facts, variants=(found.asked, *facts.variants))
     return facts
 
 

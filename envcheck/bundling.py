@@ -12,11 +12,11 @@ import msgspec
 from envcheck.host import Host
 from envcheck.install import bundle
 from envcheck.install import profiles as recipes
-from envcheck.install.resolve import Target
-from envcheck.installing import minor, resolved
+from envcheck.install.resolve import Target, UnresolvableError
 from envcheck.judge.decide import decide
 from envcheck.judge.wheels import wheel_facts
-from envcheck.schema.errors import EnvcheckError, InputError
+from envcheck.locking import minor, resolved
+from envcheck.schema.errors import InputError, UnmetError
 from envcheck.schema.snapshot import Snapshot
 
 if TYPE_CHECKING:
@@ -48,11 +48,19 @@ def make_bundle(
     chosen = recipes.load(names)
     decided = decide(snapshot, chosen, pins, policy)
     if decided.blocked:
-        raise EnvcheckError(f"Nothing to bundle: {decided.blocked[0].says}.")
+        first = decided.blocked[0]
+        way = f" {first.remedy.says}" if first.remedy else ""
+        raise UnmetError(f"Nothing was bundled: {first.says}.{way}")
     target = Target(python=minor(snapshot), platform="" if here else _platform(snapshot))
     progress("resolving")
     with tempfile.TemporaryDirectory(prefix="envcheck-") as work:
-        found, receipt = resolved(Host(), decided, tuple(profile.name for profile in chosen), target, Path(work))
+        names = tuple(profile.name for profile in chosen)
+        try:
+            found, receipt = resolved(Host(), decided, names, target, Path(work))
+        except UnresolvableError as error:
+            raise UnmetError(f"Nothing was bundled: no version works: {error}") from None
+        for note in found.notes:
+            progress(note)
         wheels = bundle.wheels_of(found.lock, Path(work))
     manifest = bundle.Manifest(platform=target.platform, receipt=receipt)
     size = bundle.write(folder, manifest, wheels, stamp, progress)

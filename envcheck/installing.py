@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,22 +11,21 @@ import msgspec
 
 from envcheck.host import Host
 from envcheck.install import profiles as recipes
-from envcheck.install import shipped, uv
 from envcheck.install.in_place import install_in_place, open_environment
 from envcheck.install.journal import Journal
 from envcheck.install.layout import Layout, open_target
 from envcheck.install.planning import cost_of, manual_steps, require_room, steps_for
 from envcheck.install.receipt import Receipt
 from envcheck.install.receipt import read as read_receipt
-from envcheck.install.resolve import Resolved, Target, UnresolvableError, resolve
+from envcheck.install.resolve import Target, UnresolvableError
 from envcheck.install.transaction import ONLINE, Offline, install
-from envcheck.judge import versions
+from envcheck.install.users_settings import mirrors
 from envcheck.judge.decide import Decided, decide
-from envcheck.judge.wheels import wheel_facts
+from envcheck.locking import from_shipped, minor, resolved
 from envcheck.looking_again import Verification, damage, drifted, served_by
 from envcheck.schema.errors import EnvcheckError
 from envcheck.schema.facts import value_of
-from envcheck.schema.plan import Blocked, Decision, Plan, PlannedPackage, Step
+from envcheck.schema.plan import Blocked, Decision, Plan, Step
 from envcheck.schema.recipe import Profile
 from envcheck.schema.snapshot import Snapshot
 from envcheck.schema.verdict import Remedy
@@ -79,25 +77,19 @@ def prepare(snapshot: Snapshot, wanted: Wanted, policy: Policy | None = None, ho
     is_current, warnings, blocked = False, tuple[str, ...](), decided.blocked
     if host is not None and not decided.blocked:
         names = tuple(profile.name for profile in chosen)
-        target = Target(python=minor(snapshot))
-        if here is not None and not wanted.upgrade:
-            is_current = (here.profiles, here.python, here.choice) == (names, target.python, decided.choice)
-        if is_current:
-            receipt = here
-        else:
-            receipt = None if wanted.upgrade or wanted.sources else _from_shipped(snapshot, decided, chosen)
-            if receipt is None:
-                with tempfile.TemporaryDirectory(prefix="envcheck-") as work:
-                    try:
-                        found, receipt = resolved(host, decided, names, target, Path(work), wanted.sources)
-                        warnings = found.warnings
-                    except UnresolvableError as error:
-                        blocked = (Blocked(says=f"no version works: {error}", remedy=_APART),)
+        if here is not None and not wanted.upgrade and (here.profiles, here.python) == (names, minor(snapshot)):
+            is_current = decided.taken(here.choice) is not None
+        try:
+            receipt, warnings = (here, ()) if is_current else _locked(host, snapshot, wanted, decided, chosen)
+        except UnresolvableError as error:
+            blocked = (Blocked(says=f"no version works: {error}", remedy=_APART),)
+        decided = (decided.taken(receipt.choice) if receipt else None) or decided
     where = str(wanted.target or wanted.python or "")
     steps: Iterable[Step] = ()
     if not is_current and not blocked:
-        family = value_of(snapshot.os.family)
-        steps = steps_for(decided, receipt, where, wanted.python is not None, served_by(snapshot, chosen), family)
+        family, version = value_of(snapshot.os.family), value_of(snapshot.python.version)
+        serves, in_place = served_by(snapshot, chosen), wanted.python is not None
+        steps = steps_for(decided, receipt, where, in_place, serves, family, minor(snapshot) if version else "")
     plan = Plan(
         profile="+".join(profile.name for profile in chosen),
         target=where,
@@ -106,10 +98,22 @@ def prepare(snapshot: Snapshot, wanted: Wanted, policy: Policy | None = None, ho
         packages=receipt.packages if receipt else (),
         blocked=blocked,
         warnings=warnings,
-        mirrors=uv.mirrors(host) if host is not None and not wanted.sources else {},
+        mirrors=mirrors(host) if host is not None and not wanted.sources else {},
         cost=cost_of(receipt.packages, _free(where)) if receipt and not is_current else None,
     )
     return Prepared(plan=plan, decided=decided, receipt=receipt, is_current=is_current)
+
+
+def _locked(
+    host: Host, snapshot: Snapshot, wanted: Wanted, decided: Decided, chosen: Sequence[Profile]
+) -> tuple[Receipt, tuple[str, ...]]:
+    """The receipt of the environment to make, and warnings about packages that are far behind."""
+    if not wanted.upgrade and not wanted.sources and (receipt := from_shipped(snapshot, decided, chosen)):
+        return receipt, ()
+    names = tuple(profile.name for profile in chosen)
+    with tempfile.TemporaryDirectory(prefix="envcheck-") as work:
+        found, receipt = resolved(host, decided, names, Target(python=minor(snapshot)), Path(work), wanted.sources)
+    return receipt, found.warnings
 
 
 def execute(host: Host, wanted: Wanted, prepared: Prepared, progress: Progress) -> Plan:
@@ -196,77 +200,3 @@ def _in_use(wanted: Wanted) -> str:
 def _free(where: str) -> int | None:
     space = Host().space(where or ".")
     return int(space["free"]) if space else None
-
-
-def resolved(
-    host: Host, decided: Decided, names: tuple[str, ...], target: Target, work: Path, sources: Offline = ONLINE
-) -> tuple[Resolved, Receipt]:
-    """The lock for a decision, and the receipt of an environment made from it."""
-    found = resolve(host, decided.choice, target, work, sources)
-    receipt = Receipt(
-        profiles=names,
-        python=target.python,
-        choice=decided.choice,
-        packages=found.packages,
-        lock=found.text,
-        notes=found.notes,
-        torch_backend=found.torch_backend,
-    )
-    return found, receipt
-
-
-def _from_shipped(snapshot: Snapshot, decided: Decided, chosen: Sequence[Profile]) -> Receipt | None:
-    """The receipt of an environment made from the locks that envcheck ships; None where they do not fit.
-
-    They fit where every profile has one for this system and Python, not stale, and what it holds is what was decided.
-    """
-    facts, choice = wheel_facts(snapshot), decided.choice
-    if facts.musl:
-        return None
-    floor = facts.glibc if facts.platform in ("linux_x86_64", "linux_aarch64") else _macos(snapshot)
-    place = shipped.Place(platform=facts.platform, floor=floor, python=minor(snapshot))
-    names = [(profile.name, choice.torch_backend if "torch" in profile.packages else None) for profile in chosen]
-    locks = shipped.for_place(names, place, datetime.now(UTC).date())
-    packages = shipped.packages_of(locks, place) if locks else None
-    if not locks or packages is None or not _meets(packages, (*choice.requirements, *choice.without_dependencies)):
-        return None
-    oldest = min(lock.date for lock in locks)
-    lines = (f"{p.name}=={p.version} " + " ".join(f"--hash={h}" for h in p.hash.split()) for p in packages)
-    return Receipt(
-        profiles=tuple(profile.name for profile in chosen),
-        python=place.python,
-        choice=choice,
-        packages=tuple(
-            msgspec.structs.replace(p, hash=p.hash.split()[0], origin=f"lock of {oldest}, shipped with envcheck")
-            for p in packages
-        ),
-        lock="\n".join(lines) + "\n",
-    )
-
-
-def _meets(packages: Sequence[PlannedPackage], lines: Sequence[str]) -> bool:
-    """Whether every requirement is met by a package of the lock."""
-    have = {package.name: package for package in packages}
-    for line in lines:
-        requirement, _, wanted_hash = line.partition(" --hash=")
-        name = requirement[: next((i for i, letter in enumerate(requirement) if letter in "=<>!~"), len(requirement))]
-        package = have.get(name.strip().lower().replace("_", "-"))
-        if package is None or not versions.within(package.version, requirement[len(name) :]):
-            return False
-        if wanted_hash and wanted_hash not in package.hash.split():
-            return False
-    return True
-
-
-def _macos(snapshot: Snapshot) -> str | None:
-    """The version of macOS ("14.5") in the name of the system; None on others."""
-    name = value_of(snapshot.os.distro) or ""
-    return name.split()[1] if name.lower().startswith("macos ") else None
-
-
-def minor(snapshot: Snapshot) -> str:
-    """The target's Python as "3.12". Raises EnvcheckError where it is not known."""
-    version = value_of(snapshot.python.version)
-    if version is None:
-        raise EnvcheckError("The version of the target's Python could not be read: name its interpreter with --python.")
-    return ".".join(version.split(".")[:2])

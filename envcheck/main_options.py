@@ -180,8 +180,8 @@ def _plan(name: str, snapshot: Snapshot, judgement: Judgement, policy: Policy | 
     prepared = prepare(snapshot, Wanted(profiles=(name,)), policy)
     choice = prepared.decided.choice
     place = "Scripts/python.exe" if value_of(snapshot.os.family) == "windows" else "bin/python"
-    torch = uv.torch_arguments(choice.torch_backend, choice.torch_index)
-    argv = ("uv", "pip", "install", "--python", f"{target}/{place}", *torch)
+    indexes = uv.by_hand(choice.indexes, uv.torch_arguments(choice.torch_backend, choice.torch_index))
+    argv = ("uv", "pip", "install", "--python", f"{target}/{place}", *indexes)
     steps = (
         Step(argv=("uv", "venv", target), says="an environment of its own"),
         Step(argv=(*argv, *choice.requirements), says="the versions decided on"),

@@ -52,6 +52,11 @@ def modules(host: Host, wanted: dict[str, list[str]]) -> dict[str, str] | str:
     return {str(name): str(version) for name, version in found.items()}
 
 
+def is_own(python: str) -> bool:
+    """Whether an interpreter is envcheck's own. A venv's link is not followed: it is what makes the environment."""
+    return os.path.dirname(os.path.abspath(python)) == os.path.dirname(os.path.abspath(sys.executable))  # noqa: PTH100, PTH120
+
+
 def device_expected(host: Host) -> str:
     """Where a model is expected to run on this machine: on a GPU whose driver is there, else on the processor."""
     if host.exists("/dev/nvidiactl") or host.exists("/dev/dxg"):

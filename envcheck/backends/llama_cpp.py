@@ -5,9 +5,10 @@ from __future__ import annotations
 import http.client
 from typing import TYPE_CHECKING, Any
 
-from envcheck.backends import _http, _llama, _server, _stores, _target
+from envcheck.backends import _http, _llama, _server, _stores, _target, _xllamacpp
 from envcheck.schema.backend import Candidate, DeviceWords, Exchange, Progress, Request
 from envcheck.schema.errors import EnvcheckError, InputError
+from envcheck.schema.facts import Record
 
 if TYPE_CHECKING:
     from envcheck.host import Host
@@ -18,6 +19,10 @@ PORTS = (8080, 9931)
 CONTEXT = 4096
 READY_LIMIT_S = 180.0
 PROGRAM = "llama-server"
+HOW_TO_GET = "run `envcheck install llama-cpp`"
+HOW_TO_GET_A_MODEL = (
+    "name one with --model FILE.gguf, or fetch one with `envcheck models pull ORG/NAME/FILE.gguf --from hf`"
+)
 VERBOSE = {"LLAMA_ARG_LOG_VERBOSITY": "4"}
 """Makes builds that keep the buffer lines for their trace level print them (common/arg.cpp of ggml-org/llama.cpp).
 A build that does not know the variable ignores it."""
@@ -65,32 +70,43 @@ class OwnServer(_llama.LlamaServer):
         self._started.child.stop()
 
 
+class _Engine(Record):
+    """What can be started for a model, or why nothing can."""
+
+    words: str = ""
+    """A clause that says what is there; empty where nothing is."""
+    why: str = ""
+    version: str = ""
+    """Of the package; the program says its own once it runs."""
+    is_envchecks: bool = False
+    """Whether the package is the one that envcheck itself uses as its embedded default."""
+
+
 class LlamaCpp:
-    """`llama-server`, found running or on PATH."""
+    """llama.cpp's server, found running, on PATH or in the target environment's package xllamacpp."""
 
     name = NAME
 
     def discover(self, host: Host) -> tuple[Candidate, ...]:
         running = [c for port in PORTS if host.ports for c in self._listed(host, f"http://127.0.0.1:{port}")]
-        program = host.which(PROGRAM)
-        if program is None:
-            missing = Candidate(
-                backend=NAME,
-                state="missing",
-                why=f"no {PROGRAM} is on PATH and none answers on port {' or '.join(map(str, PORTS))}",
-            )
-            return tuple(running) or (missing,)
+        engine = _engine(host)
+        if not engine.words:
+            return tuple(running) or (Candidate(backend=NAME, state="missing", why=engine.why),)
         models = [m for m in _stores.local_models(host) if m.kind in ("gguf", "ollama")]
+        if engine.is_envchecks:
+            # With the embedded weights it would be the embedded default once more.
+            models = [m for m in models if m.origin != "embedded"]
         if not models and not running:
-            why = f"{PROGRAM} is installed, but no GGUF model was found: put one into a folder named in envcheck.toml"
+            why = f"{engine.words}, but no GGUF model was found: {HOW_TO_GET_A_MODEL}"
             return (Candidate(backend=NAME, state="missing", why=why),)
         startable = [
             Candidate(
                 backend=NAME,
                 state="startable",
-                why=f"{PROGRAM} is on PATH and {m.name} is in the {m.origin} folder",
+                why=f"{engine.words} and {m.name} is in the {m.origin} folder",
                 model=m.name,
                 path=m.path,
+                version=engine.version,
                 device_expected=_target.device_expected(host),
             )
             for m in models
@@ -112,24 +128,8 @@ class LlamaCpp:
         if candidate.state == "running":
             return RunningServer(_http.address(candidate.url), candidate.model, candidate.device_expected)
         program = host.which(PROGRAM)
-        if program is None:
-            raise EnvcheckError(f"{PROGRAM} is no longer on PATH.")
-        progress(f"starting {PROGRAM} with {candidate.model}")
-
-        def command(port: int) -> list[str]:
-            where = ["--host", "127.0.0.1", "--port", str(port)]
-            model = [program, "-m", candidate.path, "--alias", candidate.model]
-            device = ["--device", "none"] if candidate.device == "cpu" else []
-            return [*model, *where, "-c", str(CONTEXT), "-np", "1", *device]
-
-        started = _server.start(
-            command,
-            {**VERBOSE, **host.env},
-            label=PROGRAM,
-            ready_path="/health",
-            limit_s=READY_LIMIT_S,
-            progress=progress,
-        )
+        progress(f"starting {PROGRAM if program else candidate.version} with {candidate.model}")
+        started = _by_program(host, program, candidate, progress) if program else _by_package(host, candidate)
         return OwnServer(started, candidate.model, candidate.device_expected)
 
     def _listed(self, host: Host, url: str) -> list[Candidate]:
@@ -154,6 +154,46 @@ class LlamaCpp:
             )
             for name in named
         ]
+
+
+def _engine(host: Host) -> _Engine:
+    """What could be started here: the program on PATH, else the package in the target environment."""
+    if host.which(PROGRAM) is not None:
+        return _Engine(words=f"{PROGRAM} is on PATH")
+    none = f"no {PROGRAM} is on PATH, none answers on port {' or '.join(map(str, PORTS))}"
+    found = _target.modules(host, {_xllamacpp.MODULE: [_xllamacpp.MODULE]})
+    if isinstance(found, str):
+        return _Engine(why=f"{none}, and {found}")
+    version = found.get(_xllamacpp.MODULE)
+    if version is None:
+        return _Engine(why=f"{none}, and the target environment has no {_xllamacpp.MODULE}: {HOW_TO_GET}")
+    name = f"{_xllamacpp.MODULE} {version}".strip()
+    return _Engine(
+        words=f"{name} is in the target environment", version=name, is_envchecks=_target.is_own(host.target_python)
+    )
+
+
+def _by_program(host: Host, program: str, candidate: Candidate, progress: Progress) -> _server.Started:
+    def command(port: int) -> list[str]:
+        where = ["--host", "127.0.0.1", "--port", str(port)]
+        model = [program, "-m", candidate.path, "--alias", candidate.model]
+        device = ["--device", "none"] if candidate.device == "cpu" else []
+        return [*model, *where, "-c", str(CONTEXT), "-np", "1", *device]
+
+    env = {**VERBOSE, **host.env}
+    return _server.start(command, env, label=PROGRAM, ready_path="/health", limit_s=READY_LIMIT_S, progress=progress)
+
+
+def _by_package(host: Host, candidate: Candidate) -> _server.Started:
+    options: dict[str, object] = {
+        "path": candidate.path,
+        "model": candidate.model,
+        "context": CONTEXT,
+        "threads": _xllamacpp.threads(),
+        "device": candidate.device,
+    }
+    label = f"llama.cpp of {_xllamacpp.MODULE}"
+    return _xllamacpp.start(host.target_python, host.env, options, label=label, limit_s=READY_LIMIT_S)
 
 
 def _model_path(to: _http.Address) -> object:

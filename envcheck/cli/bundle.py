@@ -36,10 +36,7 @@ def COMMAND(  # noqa: N802
     """
     from envcheck import api, bundling
 
-    if assume_file and not from_file:
-        snapshot = snapshot_of(None, assume_file, None, 1, 2.0, no_ports=True)
-    else:
-        snapshot = snapshot_of(from_file, None, target_python, 1, 2.0, no_ports=True)
+    snapshot = snapshot_of(from_file, assume_file, target_python, 1, 2.0, no_ports=True)
     with shown() as progress:
         made = bundling.make_bundle(
             snapshot,

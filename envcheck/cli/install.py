@@ -12,13 +12,14 @@ from envcheck.cli._output import deliver
 from envcheck.cli._progress import shown
 from envcheck.schema.errors import InputError
 from envcheck.schema.facts import value_of
-from envcheck.schema.plan import Cost, Plan, Step
+from envcheck.schema.plan import Blocked, Cost, Plan, Step
 from envcheck.schema.snapshot import Snapshot
 
 HERE = ".envcheck-env"
 """Where an environment is made when nobody says otherwise, in the working folder."""
 _NOT_YET = "Nothing was changed. Add --yes to do it."
 _ELSEWHERE = "This is a plan for another machine: run `envcheck install` there to carry it out."
+_ON_WINDOWS = "On Windows these steps are yours to run, in PowerShell and in this order."
 
 
 @click.command("install")
@@ -69,17 +70,15 @@ def COMMAND(  # noqa: N802
     it. What was installed into the target before stays part of it; --only leaves it out.
     """
     from envcheck import api, installing
+    from envcheck.install.layout import is_windows
 
-    if not profiles:
-        from envcheck.install.profiles import names
-
-        raise InputError(f"Name at least one profile: {', '.join(names())}.")
+    _require_profiles(profiles)
     if target and target_python:
         raise InputError("--target makes an environment and --python changes one: give one of them.")
     elsewhere = bool(assume_file or from_file)
     wanted = installing.Wanted(
         profiles=profiles,
-        target=target.absolute() if target else None if target_python or elsewhere else Path(HERE).absolute(),
+        target=target if elsewhere else _folder(target, target_python),
         python=target_python,
         pins=pins,
         sources=_sources(offline, wheelhouse),
@@ -87,8 +86,10 @@ def COMMAND(  # noqa: N802
         upgrade=upgrade,
         recheck=recheck,
     )
-    act = not dry_run and not elsewhere and (yes or (sys.stdin.isatty() and format_name == "console"))
-    _refuse_early(wanted, act)
+    asks = sys.stdin.isatty() and format_name == "console" and not is_windows()
+    act = not dry_run and not elsewhere and (yes or asks)
+    if not elsewhere:
+        _refuse_early(wanted, act)
     interpreter = str(target_python) if target_python else None
     host = host_of(interpreter, 1, 2.0, no_ports=True)
     snapshot = snapshot_of(from_file, assume_file, interpreter, 1, 2.0, no_ports=True)
@@ -105,9 +106,23 @@ def COMMAND(  # noqa: N802
     if act and prepared.receipt is not None and (yes or prepared.is_current or _agreed(made, snapshot)):
         with shown() as progress:
             made = installing.execute(host, wanted, prepared, progress)
-    end = _ELSEWHERE if elsewhere else _NOT_YET
+    end = _ON_WINDOWS if value_of(snapshot.os.family) == "windows" else _ELSEWHERE if elsewhere else _NOT_YET
     deliver((_as_json(made) if format_name == "json" else _as_text(made, snapshot, end)) + "\n", output)
     return 1 if made.blocked or (strict and made.warnings) else 0
+
+
+def _require_profiles(names: tuple[str, ...]) -> None:
+    """Names of profiles are looked at before anything else is."""
+    from envcheck.install import profiles
+
+    if not names:
+        raise InputError(f"Name at least one profile: {', '.join(profiles.names())}.")
+    profiles.load(names)
+
+
+def _folder(target: Path | None, python: Path | None) -> Path | None:
+    """The folder of the environment to make or to update; None where one is changed in place."""
+    return target.absolute() if target else None if python else Path(HERE).absolute()
 
 
 def _sources(offline: bool, wheelhouse: Path | None) -> installing.Offline:  # type: ignore[name-defined]  # noqa: F821
@@ -167,7 +182,7 @@ def _as_text(plan: Plan, snapshot: Snapshot, end: str = "") -> str:
         )
     lines += [f"  because {reason}" for reason in decision.because]
     lines += [f"  not {r.choice}: {r.because}" for r in decision.rejected[:4]]
-    lines += [f"BLOCKED {b.says}" + (f"\n  → {b.remedy.says}" if b.remedy else "") for b in plan.blocked]
+    lines += [line for blocked in plan.blocked for line in _blocked_lines(blocked)]
     if plan.packages:
         lines += ["", f"{len(plan.packages)} packages: " + ", ".join(f"{p.name} {p.version}" for p in plan.packages)]
     lines += [_cost_line(plan.cost)] if plan.cost else []
@@ -180,6 +195,13 @@ def _as_text(plan: Plan, snapshot: Snapshot, end: str = "") -> str:
     elif end and not plan.blocked:
         lines += ["", end]
     return "\n".join(lines)
+
+
+def _blocked_lines(blocked: Blocked) -> list[str]:
+    """Why nothing is planned, the way out, and what to type for it."""
+    remedy = blocked.remedy
+    ways = [f"  → {remedy.says}", *(f"    {command}" for command in remedy.commands)] if remedy else []
+    return [f"BLOCKED {blocked.says}", *ways]
 
 
 def _cost_line(cost: Cost) -> str:
@@ -201,10 +223,9 @@ def _undo(plan: Plan) -> str:
 
 
 def _step_line(number: int, step: Step, windows: bool) -> str:
-    import shlex
-    import subprocess
+    from envcheck.schema.shell import command_line
 
     who = " (as root)" if step.needs_root else ""
     kind = f"yours to run{who}" if step.manual else "envcheck"
-    command = subprocess.list2cmdline(step.argv) if windows else shlex.join(step.argv)
+    command = command_line(step.argv, "windows" if windows else None)
     return f"{number}. [{kind}] {step.says}\n   {'>' if windows else '$'} {command}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterable, Sequence
 
 import msgspec
@@ -92,15 +91,3 @@ def memory_cell(fit: FitRow) -> Cell:
     if terms is None:
         return Cell(text="–")
     return Cell(text=gib(terms.total + fit.host_mib), sort=terms.total + fit.host_mib)
-
-
-def command_line(argv: Sequence[str], family: str | None = None) -> str:
-    """An argument list as one line for the machine's shell (PowerShell on Windows, else POSIX)."""
-    if family == "windows":
-        return " ".join(_powershell(word) for word in argv)
-    return shlex.join(argv)
-
-
-def _powershell(word: str) -> str:
-    plain = all(char.isalnum() or char in "-_./:=+\\~" for char in word)
-    return word if word and plain else "'" + word.replace("'", "''") + "'"

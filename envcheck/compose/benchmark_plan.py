@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 
-from envcheck.compose._cells import command_line, number, row, spaced, table
+from envcheck.compose._cells import number, row, spaced, table
 from envcheck.compose.choices import chosen_fit, usable_backends
 from envcheck.compose.installation import shell_of
 from envcheck.compose.installs import interpreter
@@ -18,6 +18,7 @@ from envcheck.schema.describe import backend_title, gib
 from envcheck.schema.facts import value_of
 from envcheck.schema.fit import Band, FitRow
 from envcheck.schema.report import Subject
+from envcheck.schema.shell import command_line
 
 _BY_ADDRESS = {"tensorrt-llm": "http://127.0.0.1:8000/v1"}
 """Backends that are asked as any OpenAI-compatible server, at their default address."""
@@ -103,7 +104,13 @@ def _one_backend(name: str, fit: FitRow | None, subject: Subject) -> Commands:
     size = f", {gib(fit.memory_mib.weights + fit.host_mib)} of weights" if fit.memory_mib else ""
     says = f"{backend_title(name)}: {fit.model} in {fit.quant}{size}, {fit.context} tokens of context."
     lines = [line for line in (fetch_line(fit),) if line]
-    if name in _STARTED_BY_HAND and fit.command:
+    if name == "ollama" and fit.command:
+        # Its server fetches, so it runs first. `ollama run` would ask at the keyboard; the probe loads the model.
+        says += (
+            " An Ollama that runs already, mostly as a service, has to be stopped before: settings are read at start."
+        )
+        lines = [*_in_background(fit.command.partition(" & ")[0], shell_of(subject)), *lines]
+    elif name in _STARTED_BY_HAND and fit.command:
         # Its program is in the environment it was installed into. Which release of llama.cpp moves its default port is
         # not settled: https://github.com/ggml-org/llama.cpp/pull/26508.
         lines.append(_placed(fit.command, name, subject) + (f" --port {PORTS[name]}" if name == "llama.cpp" else ""))
@@ -111,6 +118,16 @@ def _one_backend(name: str, fit: FitRow | None, subject: Subject) -> Commands:
     if name == "llama.cpp":
         says += " The GGUF file has to be there: a published one, or one made with llama.cpp's convert_hf_to_gguf.py."
     return Commands(says=says, lines=tuple(lines), language=shell_of(subject))
+
+
+def _in_background(command: str, shell: str) -> list[str]:
+    """A server with variables before it, started so that the same shell goes on, and the seconds until it listens."""
+    if shell != "powershell":
+        return [f"{command} &", "sleep 3"]
+    words = command.split(" ")
+    variables = [f"$env:{name} = '{value}'" for name, _, value in (word.partition("=") for word in words) if value]
+    program, *arguments = [word for word in words if "=" not in word]
+    return [*variables, f"Start-Process {program} {' '.join(arguments)}", "Start-Sleep 3"]
 
 
 def _placed(command: str, backend: str, subject: Subject) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from envcheck.schema.describe import backend_title, listed
 from envcheck.schema.fit import FitRow
 from envcheck.schema.report import Action, Changes, CheckDocument
+from envcheck.schema.run import Validation
 from envcheck.schema.snapshot import Snapshot
 from envcheck.schema.verdict import CHAIN, Judgement, Remedy, Verdict
 
@@ -41,15 +42,35 @@ def check_document(
     )
 
 
-def first_action(judgement: Judgement) -> Action | None:
+def first_action(judgement: Judgement, validation: Validation | None = None) -> Action | None:
     """What to do first: prove what is ready, else the most useful remedy; None when no remedy is known or needed."""
-    ready = ready_to_prove(judgement)
+    ready = ready_to_prove(judgement, validation)
     if ready:
         titles = listed([backend_title(name) for name in ready])
         command = shlex.join(["envcheck", "run", *(word for name in ready[:1] for word in ("--backend", name))])
-        word = "ready" if any(state.status == "ready" for state in judgement.backends.values()) else "installed"
+        word = "ready" if any(judgement.backends[name].status == "ready" for name in ready) else "installed"
         return Action(says=f"Prove with real prompts what is {word} ({titles}).", commands=(command,))
-    return next(iter(actions(judgement)), None) or _install_action(judgement)
+    most_useful = next(iter(actions(judgement)), None)
+    if most_useful is None:
+        return _install_action(judgement)
+    return _whole_install(most_useful, judgement) or most_useful
+
+
+def _whole_install(action: Action, judgement: Judgement) -> Action | None:
+    """The install of a whole backend in place of one of its packages, where nothing of it is there yet."""
+    of = {verdict.id: verdict for verdict in judgement.verdicts}
+    served = [of[name] for name in action.serves]
+    backend = served[0].backend
+    installed = of.get(f"{backend}.{INSTALLED}")
+    if backend not in _PROFILES or installed is None or installed.status != "not_met":
+        return None
+    if not all(verdict.fixed_by_install and verdict.backend == backend for verdict in served):
+        return None
+    lacking = [
+        v.id for v in judgement.verdicts if v.backend == backend and v.fixed_by_install and v.status == "not_met"
+    ]
+    says = f"Install {backend_title(backend)} with what it needs, in an environment of its own."
+    return Action(says=says, commands=(f"envcheck install {_PROFILES[backend]}",), serves=tuple(lacking))
 
 
 def _install_action(judgement: Judgement) -> Action | None:
@@ -62,13 +83,27 @@ def _install_action(judgement: Judgement) -> Action | None:
     return Action(says=says, commands=(f"envcheck install {profile}",))
 
 
-def ready_to_prove(judgement: Judgement) -> list[str]:
+def ready_to_prove(judgement: Judgement, validation: Validation | None = None) -> list[str]:
+    """Backends that are ready; where none is, those that are there and work with limits.
+
+    Without those that `validation` has tried, or found nothing of that could be asked.
+    """
+    return [name for name in there(judgement) if name not in _tried(validation)]
+
+
+def there(judgement: Judgement) -> list[str]:
     """Backends that are ready; where none is, those that are there and work with limits."""
     states = judgement.backends
     ready = [name for name, state in states.items() if state.status == "ready"]
-    there = {v.backend for v in judgement.verdicts if v.id == f"{v.backend}.{INSTALLED}" and v.status == "met"}
+    installed = {v.backend for v in judgement.verdicts if v.id == f"{v.backend}.{INSTALLED}" and v.status == "met"}
     lacking = {v.backend for v in judgement.verdicts if v.status == "not_met" and v.fixed_by_install}
-    return ready or [name for name in states if states[name].status == "limited" and name in there - lacking]
+    return ready or [name for name in states if states[name].status == "limited" and name in installed - lacking]
+
+
+def _tried(validation: Validation | None) -> set[str]:
+    if validation is None:
+        return set()
+    return {run.backend for run in validation.runs if not run.interrupted} | set(validation.unready)
 
 
 def actions(judgement: Judgement) -> tuple[Action, ...]:

@@ -7,7 +7,7 @@ from hashlib import sha256
 import msgspec
 
 from envcheck.compose._cells import code, row, said_once, table
-from envcheck.compose.checked import actions, ready_to_prove
+from envcheck.compose.checked import actions, ready_to_prove, there
 from envcheck.compose.installs import backend_of, by_envcheck, is_planned, plans, what
 from envcheck.compose.overview import slug
 from envcheck.compose.workloads import prompt_settings
@@ -27,14 +27,16 @@ def next_steps_section(subject: Subject, answer: Outcome) -> Section:
             title = backend_title(backends[0]) if len(backends) == 1 else ""
             found.append((title, f"{action.says}{_for(backends, action.says)}"))
     steps = [Cell(text=text) for text in said_once(found)][:6]
-    is_there = bool(ready_to_prove(subject.judgement))
+    is_there = bool(there(subject.judgement))
     if is_there:
         steps = [msgspec.structs.replace(step, text=f"If wanted: {step.text}") for step in steps]
     steps = [*_installs(subject), *steps]
     states = {name: state.status for name, state in subject.judgement.backends.items()}
     prove = Cell(text="Prove a backend with real prompts (envcheck run), and look at the device it used.")
-    if not answer.proven and is_there:
+    if not answer.proven and ready_to_prove(subject.judgement, subject.validation):
         steps.insert(0, prove)
+    elif not answer.proven and is_there and answer.first:
+        steps.insert(0, Cell(text=answer.first.says))
     elif not answer.proven and any(status in ("limited", "ready_after_install") for status in states.values()):
         steps.append(prove)
     if any(status != "blocked" for status in states.values()):
@@ -48,10 +50,10 @@ def next_steps_section(subject: Subject, answer: Outcome) -> Section:
 
 def _installs(subject: Subject) -> list[Cell]:
     """The planned install; without one that has to come first, the others are up to the reader."""
-    if subject.plan is not None and by_envcheck(subject.plan) and not ready_to_prove(subject.judgement):
+    if subject.plan is not None and by_envcheck(subject.plan) and not there(subject.judgement):
         return [Cell(text=f"Install {what(subject.plan)}.", link=f"#install-{slug(backend_of(subject.plan))}")]
     wanted = [plan for plan in plans(subject) if not plan.blocked]
-    if not wanted or ready_to_prove(subject.judgement):
+    if not wanted or there(subject.judgement):
         return []
     return [Cell(text=f"Install {what(wanted[0])}.", link=f"#install-{slug(backend_of(wanted[0]))}")]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Literal
 
-from envcheck.compose._cells import command_line, table
+from envcheck.compose._cells import table
 from envcheck.compose.checked import actions
 from envcheck.compose.installs import (
     backend_of,
@@ -23,6 +23,7 @@ from envcheck.schema.describe import backend_title
 from envcheck.schema.facts import is_known, value_of
 from envcheck.schema.plan import Plan, Step
 from envcheck.schema.report import Action, Subject
+from envcheck.schema.shell import command_line
 from envcheck.schema.verdict import BackendState
 
 _DEVICES = {"nvidia": "cuda", "amd": "cuda", "intel": "xpu", "apple": "mps"}

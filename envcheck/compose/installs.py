@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from envcheck.compose._cells import command_line
 from envcheck.compose.checked import INSTALLED
 from envcheck.compose.profiles import missing, profiles, python_of, target_of
 from envcheck.schema.describe import backend_title
 from envcheck.schema.facts import value_of
 from envcheck.schema.plan import Plan
 from envcheck.schema.report import Action, Subject
+from envcheck.schema.shell import command_line
 
 _INSTALLERS = ("pip install", "uv ", "envcheck install")
 

@@ -56,6 +56,9 @@ def measured_section(subject: Subject) -> Section:
     if repeats:
         blocks.append(repeats)
     blocks += [_run(group[0], number, len(group)) for number, group in enumerate(groups, start=1)]
+    if validation.unready:
+        says = (Cell(text=f"{backend_title(name)}: {sentence(why)}") for name, why in validation.unready.items())
+        blocks.append(Fold(title="Backends that could not be asked", blocks=(Points(items=tuple(says)),)))
     if validation.compute:
         blocks.append(_compute(validation.compute))
     return Section(id="measured", title="Measured results", blocks=tuple(blocks))

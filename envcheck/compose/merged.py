@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from envcheck.compose._cells import FIT_WORDS, STATE_WORDS, row, table
-from envcheck.compose.checked import actions, ready_to_prove
+from envcheck.compose.checked import actions, there
 from envcheck.compose.installs import by_pip, first_install, is_planned
 from envcheck.compose.overview import outcome
 from envcheck.schema.blocks import Block, Cell, Commands, Fold, Note, Part, Points, Section
@@ -209,7 +209,7 @@ def _models(subjects: list[Subject]) -> Section | None:
 
 def _to_do(subject: Subject) -> list[Action]:
     """The planned install where nothing is there yet, then what no plan does."""
-    planned = None if ready_to_prove(subject.judgement) else first_install(subject)
+    planned = None if there(subject.judgement) else first_install(subject)
     rest = [
         msgspec.structs.replace(action, commands=by_pip(action, subject))
         for action in actions(subject.judgement)

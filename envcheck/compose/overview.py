@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from envcheck.compose._cells import STATE_WORDS, row, table
-from envcheck.compose.checked import first_action, ready_to_prove
+from envcheck.compose.checked import first_action, ready_to_prove, there
 from envcheck.compose.installs import first_install
 from envcheck.compose.profiles import missing
 from envcheck.schema.blocks import Block, Cell, Commands, Note, Section
@@ -17,10 +17,11 @@ from envcheck.schema.describe import (
     os_text,
     plural,
     ram_text,
+    sentence,
 )
 from envcheck.schema.facts import Known, is_known, text_of, value_of
 from envcheck.schema.report import Action, Header, Outcome, Subject
-from envcheck.schema.run import Run
+from envcheck.schema.run import Run, Validation
 from envcheck.schema.snapshot import Snapshot
 from envcheck.schema.verdict import Readiness
 
@@ -39,8 +40,7 @@ def outcome(subject: Subject) -> Outcome:
     states = [state.status for state in subject.judgement.backends.values()]
     readiness: Readiness = next((status for status in _ORDER if status in states), "unknown")
     proofs = proven_runs(subject)
-    is_there = bool(ready_to_prove(subject.judgement))
-    first = (None if is_there else first_install(subject)) or first_action(subject.judgement)
+    first = _first_step(subject, proofs)
     gaps = _missing(subject)
     return Outcome(
         readiness=readiness,
@@ -50,8 +50,33 @@ def outcome(subject: Subject) -> Outcome:
         report_status="partial" if gaps else "complete",
         missing=gaps,
         environment_status=_environment_status(readiness, bool(proofs)),
-        next_phase=_next_phase(readiness, bool(proofs), first, is_there=is_there),
+        next_phase=_next_phase(readiness, bool(proofs), first, subject),
     )
+
+
+def _first_step(subject: Subject, proofs: list[Run]) -> Action | None:
+    """What comes first: measure what is proved; prove what is ready; find out why what is there gave no answer."""
+    if proofs:
+        return Action(says="Run the benchmark plan and compare each figure with its prediction.")
+    judgement, validation = subject.judgement, subject.validation
+    if ready_to_prove(judgement, validation):
+        return first_action(judgement, validation)
+    return _unanswered(subject) or first_install(subject) or first_action(judgement, validation)
+
+
+def _unanswered(subject: Subject) -> Action | None:
+    """A backend that is there and was tried in vain, with the reason."""
+    validation = subject.validation or Validation()
+    failed = {run.backend: run.why for run in validation.runs if run.status == "failed"}
+    silent = {run.backend: run.why for run in validation.runs if run.status == "skipped"} | validation.unready
+    is_there = there(subject.judgement)
+    for name in is_there:
+        if name in failed:
+            return Action(says=f"Find out why {backend_title(name)} gave no answer: {sentence(failed[name])}")
+    for name in is_there:
+        if name in silent:
+            return Action(says=f"{backend_title(name)} is there and could not be asked: {sentence(silent[name])}")
+    return None
 
 
 def proven_runs(subject: Subject) -> list[Run]:
@@ -119,11 +144,13 @@ def _environment_status(readiness: Readiness, proven: bool) -> str:
     }[readiness]
 
 
-def _next_phase(readiness: Readiness, proven: bool, first: Action | None, *, is_there: bool) -> str:
+def _next_phase(readiness: Readiness, proven: bool, first: Action | None, subject: Subject) -> str:
     if proven:
         return "run the benchmark plan on the proved backend, then choose the model to deploy"
-    if is_there:
+    if ready_to_prove(subject.judgement, subject.validation):
         return "prove an installed backend with real prompts (envcheck run)"
+    if there(subject.judgement):
+        return "get an answer out of what is installed, then run the benchmark plan"
     if readiness in ("limited", "ready_after_install"):
         return "install what is missing, then prove it with real prompts (envcheck run)"
     if readiness == "blocked":

@@ -27,7 +27,10 @@ def presets_part(subject: Subject) -> Part | None:
     lines = tuple(dict.fromkeys(item.row.command for item in subject.presets if item.row.command))
     blocks: list[Block] = [table("Presets", [*heads, "Fits"], rows, basis), Paragraph(text=text)]
     if lines:
-        commands = Commands(says="In the order of the table:", lines=lines, language=shell_of(subject))
+        says = "In the order of the table"
+        if any(" ./" in line for line in lines):
+            says += "; ./ is a folder for a quantized copy of your own, where no published one is listed"
+        commands = Commands(says=f"{says}:", lines=lines, language=shell_of(subject))
         blocks.append(Fold(title="The commands of the presets", blocks=(commands,)))
     return Part(id="options-presets", title="Presets compared", blocks=tuple(blocks))
 

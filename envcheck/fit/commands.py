@@ -6,6 +6,9 @@ import json
 import shlex
 from functools import lru_cache
 
+from envcheck.fit.checkpoints import native_scheme
+from envcheck.fit.model_names import quantization_in
+from envcheck.fit.published import quantized
 from envcheck.schema.fit import Device
 from envcheck.schema.model import ModelFacts
 
@@ -81,15 +84,28 @@ def transformers(facts: ModelFacts, quant: str, devices: tuple[Device, ...]) -> 
 
 @lru_cache(maxsize=64)
 def checkpoint(facts: ModelFacts, quant: str) -> str:
-    """The repository to load: the model's own, or one of its variants that is quantized that way."""
+    """What to load: the model's own repository, one of its variants quantized that way, or a folder to put one in."""
     repo = facts.repo or facts.name
-    if quant in UNQUANTIZED or quant in FLY_QUANTIZATION:
+    if not _needs_variant(facts, quant):
         return repo
-    wanted = quant.split("-")[0].lower()
-    for variant in facts.variants:
-        if wanted in variant.lower():
-            return variant
-    return f"{repo}-{_SUFFIX.get(quant, quant.split('-')[0].upper())}"
+    suffix = _SUFFIX.get(quant, quant.split("-")[0].upper())
+    return variant(facts, quant) or f"./{repo.rpartition('/')[2]}-{suffix}"
+
+
+def variant(facts: ModelFacts, quant: str) -> str | None:
+    """The published repository of the model quantized that way, where the catalog knows one."""
+    own = next((name for name in facts.variants if quantization_in(name) == quant), None)
+    return own or quantized(facts.repo or facts.name, quant)
+
+
+@lru_cache(maxsize=4096)
+def names_a_folder(facts: ModelFacts, quant: str) -> bool:
+    """Whether the command loads from a folder because no repository of that kind is known."""
+    return _needs_variant(facts, quant) and variant(facts, quant) is None
+
+
+def _needs_variant(facts: ModelFacts, quant: str) -> bool:
+    return quant not in UNQUANTIZED and quant not in FLY_QUANTIZATION and quant != native_scheme(facts)
 
 
 def _without_bfloat16(devices: tuple[Device, ...]) -> bool:

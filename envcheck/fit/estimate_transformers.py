@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from envcheck.fit.memory_autoawq import peak_bytes
 from envcheck.fit.memory_checkpoint import largest_linear, stored_bytes
 from envcheck.fit.memory_interval import Situation, interval
 from envcheck.fit.memory_scheme import release, transformers_scheme
@@ -33,6 +34,8 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
     found_peak = memory(facts, stored, call, scratch_bytes(facts, kind, call)).total
     peak = max(found_peak, _load_peak(facts, stored, kind)) / MIB
     situation = _situation(kind, str(request.get("engine_version")))
+    if situation == "transformers with AutoAWQ":
+        peak = peak_bytes(facts, stored, call, settings.get("n_gpus") or 1) / MIB
     return {
         "situation": situation,
         "memory_mib": {"torch_max_allocated": peak},
@@ -41,7 +44,7 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def _situation(kind: str, version: str) -> Situation:
-    """AutoAWQ's own loader fuses layers and lays its caches out ahead, which the rules here do not follow."""
+    """AutoAWQ's own loader fuses layers and lays its caches out ahead (`memory_autoawq`)."""
     if "autoawq" in version.lower():
         return "transformers with AutoAWQ"
     return "transformers as published" if kind in ("bf16", "fp16", "fp32") else "transformers quantized"

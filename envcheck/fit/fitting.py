@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from envcheck.fit import commands, kernels, memory_room, plan_llama, plan_transformers, row_words
+from envcheck.fit.checkpoints import native_scheme
 from envcheck.fit.choosing import LLAMA_PLACINGS, Choice, Loaded, choose
 from envcheck.fit.memory_checkpoint import gguf_weights, known_quant, stored_bytes, weights_of_file
 from envcheck.fit.memory_hparams import from_facts
@@ -23,7 +24,6 @@ from envcheck.schema.model import ModelFacts, StoredTensor
 from envcheck.schema.snapshot import Snapshot
 
 BACKENDS = ("llama.cpp", "ollama", "vllm", "transformers")
-DEFAULT_QUANT = {"llama.cpp": "Q4_K_M", "ollama": "Q4_K_M", "vllm": "bf16", "transformers": "bf16"}
 GGUF_BACKENDS = frozenset({"llama.cpp", "ollama"})
 CURRENT_LLAMA = LlamaSettings(context=0, flash_attention=True, latent_cache=True, limited_outputs=True)
 """Today's llama.cpp: flash attention where the backend can, windows cached apart, logits for one row per sequence."""
@@ -52,11 +52,11 @@ def fit(
 ) -> FitRow:
     """Judge one model × backend × quantization on one machine; `tensors` are the very file's, where one was read.
 
-    `quant` None is the backend's usual one (Q4_K_M for GGUF, bf16 else). Raises InputError for an unknown backend or
+    `quant` None is the usual one (`usual_quant`). Raises InputError for an unknown backend or
     quantization, for a context beyond what the model was trained for, and for counts below one.
     """
     room = memory_room.of_snapshot(machine) if isinstance(machine, Snapshot) else machine
-    wanted = quant or DEFAULT_QUANT.get(backend, "bf16")
+    wanted = quant or usual_quant(model, backend, on_gpu=bool(room.devices))
     _refuse(model, backend, wanted, context, concurrency)
     asked = Question(
         model=model,
@@ -78,6 +78,18 @@ def fit(
     return _row(asked, answer, room)
 
 
+def usual_quant(model: ModelFacts, backend: str, *, on_gpu: bool = True) -> str:
+    """What a backend loads of a model unless told otherwise: Q4_K_M of GGUF files, else what its publisher's own hold.
+
+    16 bit on the processor, for which Transformers widens FP8 and MXFP4 (`quantizer_mxfp4.py` and
+    `quantizer_finegrained_fp8.py` of huggingface/transformers).
+    """
+    if backend in GGUF_BACKENDS:
+        return "Q4_K_M"
+    published = native_scheme(model)
+    return "bf16" if published in commands.UNQUANTIZED or not on_gpu else published
+
+
 def beyond_training(
     model: ModelFacts,
     backend: str,
@@ -92,7 +104,7 @@ def beyond_training(
     asked = Question(
         model=model,
         backend=backend,
-        quant=quant or DEFAULT_QUANT[backend],
+        quant=quant or usual_quant(model, backend),
         context=context,
         concurrency=concurrency,
         assumptions=assumptions,
@@ -211,7 +223,8 @@ def _row(asked: Question, answer: Answer, room: Room) -> FitRow:
     no_kernels = kernels.lacking(asked.backend, asked.quant, placing.devices)
     impossible = choice.status == "no" or no_kernels is not None
     devices = len(placing.devices)
-    assumed = row_words.assumed(asked.backend, asked.quant, devices, asked.model.vision is not None)
+    in_folder = asked.backend not in GGUF_BACKENDS and commands.names_a_folder(asked.model, asked.quant)
+    assumed = row_words.assumed(asked.backend, asked.quant, devices, asked.model.vision is not None, in_folder)
     return FitRow(
         model=asked.model.name,
         params_b=_billions(asked.model),

@@ -18,6 +18,7 @@ from envcheck.fit.checkpoints import SCHEMES, Scheme, quantized_parts, tensor_by
 from envcheck.fit.gguf_placed import placed_bytes
 from envcheck.fit.gguf_types import BLOCKS, FILE_TYPES
 from envcheck.fit.memory_gguf_weights import GgufWeights
+from envcheck.fit.recipes import Recipe, recipe
 from envcheck.fit.tensors import Part, Tensor, stack
 from envcheck.schema.facts import Record
 from envcheck.schema.model import ModelFacts, StoredTensor
@@ -175,28 +176,38 @@ def checkpoint_per_gpu(
     drafting: bool = False,
     head: bool = True,
     tower: bool = True,
+    publisher: str = "",
+    speech: bool = True,
 ) -> float | None:
     """Bytes on the first GPU of a vLLM group: sharded linear layers and vocabulary, norms and surplus heads in full.
 
     `drafting` loads the layers for multi-token prediction too; without `head` the output layer is left out (embedding
-    models), without `tower` the image encoder (text only). None for an unknown scheme.
+    models), without `tower` the image encoder (text only), without `speech` what makes sound of the answer. `publisher`
+    is the repository's owner, in lower case: some shrink other parts than the scheme does by itself. None for an
+    unknown scheme.
     """
     scheme = quant.lower()
     if not known_quant(scheme, gguf=False):
         return None
+    own = recipe(facts, scheme, publisher)
+    wide = wide_layers(facts, "fp8" if own and own.wide_attention else scheme)
     heads = facts.attention.kv_heads if facts.attention else tensor_parallel
     copies = {"all": tensor_parallel, "heads": min(tensor_parallel, heads), "none": 1}
     total = 0.0
+    spoken = {part.name for part in facts.parts if part.speaks}
     left_out = {part for part, loaded in (("mtp", drafting), ("lm_head", head), ("vision", tower)) if not loaded}
-    for alike in _alike(facts, pipeline_parallel, wide_layers(facts, scheme)):
-        if alike.tensor.part in left_out:
+    for alike in _alike(facts, pipeline_parallel, wide):
+        if alike.tensor.part in left_out or (not speech and alike.tensor.name in spoken):
             continue
-        size = alike.tensor.elements * 2.0 if alike.wide else _tensor_bytes(facts, alike.tensor, scheme)
+        size = alike.tensor.elements * 2.0 if alike.wide else _tensor_bytes(facts, alike.tensor, scheme, own)
         total += alike.count * size / copies[alike.divided]
     return total
 
 
-def _tensor_bytes(facts: ModelFacts, tensor: Tensor, scheme: str) -> float:
+def _tensor_bytes(facts: ModelFacts, tensor: Tensor, scheme: str, own: Recipe | None) -> float:
+    if own is not None:
+        made = own.parts.get(tensor.part)
+        return tensor_bytes(tensor, cast("Scheme", made or "bf16"), frozenset({tensor.part} if made else ()))
     if scheme in _BITS:
         shrunk = _EXPERTS if scheme == "experts_int8" else quantized_parts(facts, "int8")
         if tensor.kind == "linear" and tensor.part in shrunk:

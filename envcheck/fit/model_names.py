@@ -41,7 +41,13 @@ _TOKEN = re.compile(
     r"|(?P<word>[a-z+]+)|(?P<rest>[a-z0-9]+)"
 )
 _BETWEEN_DIGITS = re.compile(r"(?<=\d)_+(?=\d)")
-_SIZE_AFTER_VERSION = re.compile(r"(?<=[a-z]\d)_(?=\d+(?:\.\d+)?[bm](?![a-z0-9]))")
+_SIZE_AFTER_VERSION = re.compile(r"(?:(?<=[a-z]\d)|(?<=[a-z]\d\d)|(?<=[a-z]\d\.\d))_(?=\d+(?:\.\d+)?[bm](?![a-z0-9]))")
+_HYPHENED_VERSION = re.compile(r"(?<=[a-z])(-?\d)-(?=\d-[a-z\d])")
+"""The hyphen inside the version of "llama-3-1-8b-instruct"."""
+_GLUED_SIZES = re.compile(r"(?<=\d[bt])(?=a\d+(?:\.\d+)?b(?![a-z0-9]))|(?<=[a-z]{3})(?=\d+(?:\.\d+)?b(?![a-z0-9]))")
+"""Where "30ba3b" and "mistral7b" fall apart."""
+_VERSION_WITHOUT_DOT = re.compile(r"([a-z]+[1-9])(\d)")
+"""A family word with two digits is a version ("qwen25", "llama31")."""
 _YEAR_OR_DATE = re.compile(r"\d{4,}")
 
 
@@ -120,6 +126,7 @@ def take_apart(name: str) -> NameParts:
     quantization = quantization_in(text)
     bare = _QUANT.sub(" ", text.lower().replace(".gguf", " gguf").replace(".safetensors", " "))
     bare = re.sub(r"-\d{5}-of-\d{5}", " ", bare)
+    bare = _GLUED_SIZES.sub("-", _HYPHENED_VERSION.sub(r"\1.", bare))
     bare = _BETWEEN_DIGITS.sub(".", _SIZE_AFTER_VERSION.sub("-", bare))
     return NameParts(tokens=tuple(_tokens(bare)), quantization=quantization)
 
@@ -132,7 +139,8 @@ def _tokens(text: str) -> list[str]:
         for match in _TOKEN.finditer(re.sub(r"[-_.\s](?=\D|$)|(?<=\D)[-_.\s]|[-\s]", " ", piece)):
             kind, token = match.lastgroup, match[0]
             if kind == "number" and before and not _YEAR_OR_DATE.fullmatch(token):
-                tokens[-1] = before + token  # a version belongs to the word before it
+                version = _VERSION_WITHOUT_DOT.fullmatch(before + token)
+                tokens[-1] = ".".join(version.groups()) if version else before + token  # it belongs to the word before
                 before = ""
                 continue
             tokens.append(token)

@@ -28,6 +28,7 @@ _TELLING = frozenset(
     draft eagle eagle3 medusa dflash dflash2 dspark blip2 instructblip llava idefics3 assistant
     tts asr ocr speech embedding reranker rm reward prm
     diffusion minitron solar mamba bitnet pruned drafter
+    siglip realtime mantis xcomposer2 xcomposer2d5 ovis1.6
     """.split()  # noqa: SIM905
 )
 """Words that change the architecture: a name that has one which the catalog's entry lacks is not that entry."""

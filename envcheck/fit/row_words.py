@@ -77,9 +77,10 @@ def command(asked: Question, placing: Chosen, need: Need) -> str:
 
 
 @lru_cache(maxsize=64)
-def assumed(backend: str, quant: str, devices: int, vision: bool) -> tuple[str, ...]:
-    """What was taken as given; `devices` is the number of GPUs used."""
-    spread = (f"spread over {devices} GPUs",) if devices > 1 else ()
+def assumed(backend: str, quant: str, devices: int, vision: bool, in_folder: bool) -> tuple[str, ...]:
+    """What was taken as given; `devices` is the number of GPUs used, `in_folder` as in `commands.names_a_folder`."""
+    folder = (f"no published {quant} checkpoint is listed: the command loads a folder of that name",)
+    spread = (*(folder if in_folder else ()), *((f"spread over {devices} GPUs",) if devices > 1 else ()))
     if backend == "vllm":
         cache = "KV cache in the model's type" if quant != "fp32" else "KV cache in f32"
         return (cache, *(("CUDA graphs on",) if devices else ()), *spread)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from envcheck.fit.fitting import BACKENDS, GGUF_BACKENDS, fit
+from envcheck.fit.fitting import BACKENDS, GGUF_BACKENDS, fit, usual_quant
 from envcheck.fit.memory_checkpoint import bits_per_parameter
 from envcheck.schema.errors import InputError
 from envcheck.schema.facts import Record
@@ -22,6 +22,8 @@ STORED_LADDER = ("bf16", "fp8", "gptq-int8", "awq", "gptq-int4")
 FOUR_BIT = {"llama.cpp": ("Q4_K_M",), "ollama": ("Q4_K_M",), "vllm": ("awq", "gptq-int4"), "transformers":
             ("awq", "gptq-int4")}  # fmt: skip
 """What is usually run in four bits, the usual first."""
+MOST_OF_FOUR_BITS = 5.0
+"""Bits of a weight, scales included, below which a format counts as one of four bits."""
 LEAST_BITS = 4.2
 """Of a model that is asked for by nothing but its size: with fewer, answers get worse faster than files get smaller
 (perplexities in https://github.com/ggml-org/llama.cpp/blob/master/tools/quantize/README.md)."""
@@ -45,9 +47,12 @@ class Preset(Record):
     row: FitRow
 
 
-def ladder(backend: str) -> tuple[str, ...]:
-    """Quantizations to try in a backend, best first."""
-    return GGUF_LADDER if backend in GGUF_BACKENDS else STORED_LADDER
+def ladder(backend: str, model: ModelFacts) -> tuple[str, ...]:
+    """Quantizations to try in a backend, best first: no wider than what the model's publisher has."""
+    if backend in GGUF_BACKENDS:
+        return GGUF_LADDER
+    usual = usual_quant(model, backend)
+    return (usual, *(quant for quant in STORED_LADDER if bits_per_parameter(quant) < bits_per_parameter(usual)))
 
 
 def best_quant(
@@ -64,7 +69,7 @@ def best_quant(
 def _first_that_runs(
     model: ModelFacts, backend: str, context: int, concurrency: int, room: Room, least_bits: float = 0.0
 ) -> FitRow:
-    *better, smallest = [quant for quant in ladder(backend) if bits_per_parameter(quant) >= least_bits]
+    *better, smallest = [quant for quant in ladder(backend, model) if bits_per_parameter(quant) >= least_bits]
     for quant in better:
         row = fit(model, backend, quant, _within(model, context), concurrency, room)
         if row.status in RUNS or row.status == "unknown":
@@ -126,8 +131,10 @@ def longest_context(
 
 
 def four_bits(model: ModelFacts, backend: str, context: int, room: Room) -> FitRow:
-    """One sequence in the four-bit format that runs here, else in the usual one."""
-    rows = [fit(model, backend, quant, context, 1, room) for quant in FOUR_BIT[backend]]
+    """One sequence in the four-bit format that runs here, else in the usual one; as published where that has as few."""
+    usual = usual_quant(model, backend)
+    formats = (usual,) if bits_per_parameter(usual) < MOST_OF_FOUR_BITS else FOUR_BIT[backend]
+    rows = [fit(model, backend, quant, context, 1, room) for quant in formats]
     return next((row for row in rows if row.status in RUNS), rows[0])
 
 

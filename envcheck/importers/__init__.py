@@ -59,5 +59,5 @@ _ORDER = (
     "version_prints",
     "package_lists",
 )
-_LAST = ("pci_devices", "named_gpus")
-"""What lists a card without asking its driver, or only mentions it, counts where nothing else does."""
+_LAST = ("pci_devices", "driver_mentions", "named_gpus")
+"""What lists a card without asking its driver, or only mentions one or the other, counts where nothing else does."""

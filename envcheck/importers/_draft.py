@@ -74,6 +74,10 @@ class Draft:
         if value is not None:
             self._facts.setdefault(path, []).append((value, f"line {line.number}"))
 
+    def states(self, path: str) -> bool:
+        """Whether some line stated "section.field"."""
+        return path in self._facts
+
     def absent(self, path: str, line: Line) -> None:
         """Note that `line` says the thing is not there."""
         self._facts.setdefault(path, []).append((Absent, f"line {line.number}"))

@@ -34,7 +34,7 @@ _BARE_OS = re.compile(
     r"(?:[ _-]?\w{0,12}){0,5}? ?v?\d{1,2}(?:\.\d{1,2})?\b.{0,40})$",
     re.IGNORECASE,
 )
-_PYTHON = re.compile(r"(?<![\w/])python(?: version)?\s*[:=]?\s*v?(\d\.\d{1,2}(?:\.\d{1,2})?)\b", re.IGNORECASE)
+_PYTHON = re.compile(r"(?<![\w/-])python(?: version)?\s*[:=]?\s*v?(\d\.\d{1,2}(?:\.\d{1,2})?)\b", re.IGNORECASE)
 _BARE_CARD = re.compile(
     r"^[\s>*-]{0,6}(?:(\d{1,2})\s?[x\u00d7]\s?)?((?:(?:nvidia|amd) )?(?:geforce |tesla |quadro |radeon )?"
     r"(?:(?:rtx|gtx|rx)[ -]?(?:pro )?\d{3,4}[\w ]{0,20}"
@@ -46,6 +46,11 @@ _CARD = re.compile(
     r"(?: \d{1,2}| model| name| type| device name)?\s*[:=]\s*`?(?:(\d{1,2})\s?[x\u00d7*]\s?)?"
     r"((?:nvidia|geforce|tesla|quadro|rtx|gtx|titan|amd|radeon|rx|instinct|mi\d{2,3}"
     r"|[abhlvpt]\d{1,3}0{0,2}\b|gb\d|intel arc|arc )[^|`,;(\n]{0,50})",
+    re.IGNORECASE,
+)
+_PROCESSOR = re.compile(
+    r"^[\s>*#|-]{0,8}(?:cpu|processor)(?: model| name)?\W{1,4}"
+    r"((?:[^\n:]{0,20} )?(?:amd|intel|ryzen|xeon|core|apple)\b[^\n|]{2,80})",
     re.IGNORECASE,
 )
 _SHM = re.compile(r"^(?:shm|tmpfs)\s+(\S{1,12})\s+\S{1,12}\s+(\S{1,12})\s+\S{1,5}%?\s+/dev/shm")
@@ -101,6 +106,10 @@ def _system(paste: Paste, draft: Draft) -> bool:
     for word in ("windows", "ubuntu", "debian", "centos", "rhel", "fedora", "macos", "rocky", "alma", "red hat"):
         for line, match in paste.matching(word, _BARE_OS.pattern):
             found = _distro(draft, match.group(1), line) or found
+    for word in ("cpu", "processor"):
+        for line, match in paste.matching(word, _PROCESSOR.pattern):
+            draft.put("cpu.name", match.group(1), line)
+            found = True
     for line in paste.having("runtimes:"):
         names = line.text.partition(":")[2].split()
         if any(name.startswith(("runc", "io.containerd")) for name in names):

@@ -49,7 +49,7 @@ def read(paste: Paste, draft: Draft) -> bool:
         "flashinfer: ",
     )
     if not any(mark in paste for mark in ours):
-        return False
+        return _listed_by_mmengine(paste, draft)
     _accelerator(paste, draft)
     _gpus(paste, draft)
     found = _packages(paste, draft)
@@ -60,6 +60,17 @@ def read(paste: Paste, draft: Draft) -> bool:
             match = _VERSION.search(line.text)
             if match:
                 draft.put("python.version", match.group(), line)
+    return found
+
+
+def _listed_by_mmengine(paste: Paste, draft: Draft) -> bool:
+    """mmengine's report, which lmdeploy prints as well: the same list of GPUs, equal ones on one line."""
+    found = False
+    for line, match in paste.matching("gpu 0,", _DEVICES.pattern):
+        name = match.group(2).strip()
+        for index in _indices(match.group(1)):
+            draft.gpu(vendor_of(name), index, "name", name, line)
+            found = True
     return found
 
 

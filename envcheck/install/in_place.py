@@ -21,7 +21,16 @@ from envcheck.install.lockfile import exclusive
 from envcheck.install.receipt import NAME as RECEIPT
 from envcheck.install.receipt import Receipt
 from envcheck.install.receipt import write as write_receipt
-from envcheck.install.transaction import ONLINE, WAIT_S, Offline, Progress, Verify, flushing, require_sound, torch_index
+from envcheck.install.transaction import (
+    ONLINE,
+    WAIT_S,
+    Offline,
+    Progress,
+    Verify,
+    flushing,
+    index_arguments,
+    require_sound,
+)
 from envcheck.schema.errors import EnvcheckError, InputError
 
 _MAY_CHANGE = ("bin", "include", "lib", "share", "etc")
@@ -119,7 +128,7 @@ def install_in_place(
             progress("fetching, checking hashes and linking packages")
             arguments = ("--quiet", "--python", place.python, "--require-hashes", "--only-binary", ":all:", "--no-deps")
             again = ("--reinstall",) if reinstall else ()
-            argv = ("pip", "install", *arguments, *again, *sources, *torch_index(receipt), "-r", str(lock))
+            argv = ("pip", "install", *arguments, *again, *sources, *index_arguments(receipt), "-r", str(lock))
             uv.call(host, *argv, failed="The packages were not installed", hint=receipt.hint, held=(held,))
             progress("verifying the environment")
             write_receipt(place.state, receipt)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
-from envcheck.install import uv
+from envcheck.install import uv, windows
 from envcheck.install.receipt import Receipt
 from envcheck.schema.errors import EnvcheckError
 from envcheck.schema.facts import Absent, Known, value_of
@@ -37,24 +37,31 @@ def steps_for(
     in_place: bool,
     serves: tuple[str, ...],
     family: str | None = None,
+    python: str = "",
 ) -> Iterable[Step]:
     """Resolve, build, verify, switch. The same steps are carried out, with the files of the run in place of LOCK.
 
     With a receipt the versions are chosen already; where they are those of a shipped lock, nothing was resolved.
+    `python` is the minor version of the interpreter wanted, where it is known.
     """
     if not decided.choice.requirements:
         return
-    tag = receipt.torch_backend if receipt else decided.choice.torch_backend
-    backend = uv.torch_arguments(tag, decided.choice.torch_index)
+    choice = decided.choice
+    own = tuple(one for one in choice.indexes if receipt is None or one.url in receipt.indexes)
+    torch = uv.torch_arguments(receipt.torch_backend if receipt else choice.torch_backend, choice.torch_index)
     if family == "windows":
-        yield from _windows_steps(decided, backend, target, in_place, serves)
+        found = uv.by_hand(own, torch)
+        yield from windows.steps(decided, found, target, in_place, serves, receipt.python if receipt else python)
         return
     if receipt is None or any(package.origin == "index" for package in receipt.packages):
+        only = "".join(f" ({one.package} from {one.url} and nowhere else)" for one in own)
+        wish = "pyproject.toml" if own else "requirements.in"
         yield Step(
-            argv=("uv", "pip", "compile", "--generate-hashes", "--only-binary", ":all:", *backend, "requirements.in"),
-            says="Choose exact versions with hashes: " + ", ".join(decided.choice.requirements),
+            argv=("uv", "pip", "compile", "--generate-hashes", "--only-binary", ":all:", *torch, wish),
+            says=f"Choose exact versions with hashes: {', '.join(choice.requirements)}{only}",
             done_when="a lock with a hash for every file exists",
         )
+    backend = uv.index_arguments((one.url for one in own), torch)
     hashed = ("--require-hashes", "--only-binary", ":all:")
     if in_place:
         yield Step(
@@ -80,33 +87,6 @@ def steps_for(
         argv=("ln", "-sfn", folder, f"{target or 'TARGET'}/current"),
         says="Switch to the new generation in one rename; the old one is kept for `envcheck rollback`",
         done_when="`current` points to the new generation",
-    )
-
-
-def _windows_steps(
-    decided: Decided, backend: tuple[str, ...], target: str, in_place: bool, serves: tuple[str, ...]
-) -> Iterable[Step]:
-    """What a person runs where envcheck cannot switch an environment in one step."""
-    folder = target or "TARGET"
-    if not in_place:
-        yield Step(argv=("uv", "venv", folder), says="Make an environment of its own", manual=True)
-    python = target if in_place else f"{folder}\\Scripts\\python.exe"
-    yield Step(
-        argv=(
-            "uv",
-            "pip",
-            "install",
-            "--python",
-            python,
-            "--only-binary",
-            ":all:",
-            *backend,
-            *decided.choice.requirements,
-        ),
-        says="Install the versions decided on; on Windows envcheck plans and does not switch environments itself",
-        serves=serves,
-        manual=True,
-        done_when="`uv pip check` finds nothing, and `envcheck check --python` of this environment is met",
     )
 
 

@@ -26,6 +26,8 @@ class Receipt(Record, omit_defaults=False):
     notes: tuple[str, ...] = ()
     torch_backend: str | None = None
     """Index tag that uv must be told for fetching, too; None where the torch comes from the other places."""
+    indexes: tuple[str, ...] = ()
+    """Addresses of further indexes that uv must be told for fetching."""
 
     @property
     def hint(self) -> str:

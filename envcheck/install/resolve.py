@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import re
 import threading
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,10 @@ import msgspec
 from envcheck.host import Host
 from envcheck.install import shipped, uv
 from envcheck.install.sizes import sizes_of
-from envcheck.schema.errors import EnvcheckError
+from envcheck.install.uv import UnreachableError
+from envcheck.schema.errors import EnvcheckError, UnmetError
 from envcheck.schema.facts import Record
-from envcheck.schema.plan import PlannedPackage
+from envcheck.schema.plan import OwnIndex, PlannedPackage
 from envcheck.schema.recipe import Choice
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -26,7 +28,7 @@ BEHIND_MINORS = 2
 _HASHED = re.compile(r"^(?P<name>[A-Za-z0-9._-]+)==(?P<version>\S+)\s+--hash=(?P<hash>sha256:[0-9a-f]{64})$")
 
 
-class UnresolvableError(EnvcheckError):
+class UnresolvableError(UnmetError):
     """No set of versions meets every requirement at once."""
 
 
@@ -46,68 +48,164 @@ class Resolved(Record):
     notes: tuple[str, ...] = ()
     torch_backend: str | None = None
     """Index tag whose torch was taken; None where it was found elsewhere."""
+    indexes: tuple[str, ...] = ()
+    """Addresses of the other indexes that packages were taken from."""
     warnings: tuple[str, ...] = ()
     """Packages that are far behind the newest that this Python could have."""
 
 
-def resolve(host: Host, choice: Choice, target: Target, work: Path, sources: Sequence[str] = ()) -> Resolved:
-    """Resolve the requirements with uv. Raises EnvcheckError with uv's words where no set of versions agrees.
+def resolve(
+    host: Host, choice: Choice, target: Target, work: Path, sources: Sequence[str] = (), *, patient: bool = True
+) -> Resolved:
+    """Resolve the requirements with uv. Raises EnvcheckError with uv's words where no set of versions agrees, and
+    UnreachableError where an index does not answer; without `patient` it is not waited for long.
 
-    Where the index of a torch variant cannot be reached, what the reachable index has is taken only if it is the same
-    torch for the same accelerator, and the lock says so in `notes`.
+    Where the index of a torch variant, or of another package, cannot be reached, what the reachable index has is taken
+    only if it is the same build, and the lock says so in `notes`.
     """
-    wanted = work / "requirements.in"
-    wanted.write_text("".join(line + "\n" for line in choice.requirements), encoding="utf-8")
-    notes: list[str] = []
-    backend = None if sources else choice.torch_backend
-    torch_place = uv.torch_arguments(backend, choice.torch_index)
     newest: list[dict[str, Any]] = []
-    asking = threading.Thread(target=lambda: newest.extend(_newest(host, choice, target, work)), daemon=True)
+    # A wheelhouse has no index per variant: what lies in it is taken, and must be the build decided on.
+    wished = _Wish(lines=choice.requirements, sources=tuple(sources))
     if not sources:
-        asking.start()
-    # Where another index may have the same build, the wait for this one is short.
-    env = uv.IMPATIENT if choice.torch_elsewhere and not sources else None
-    try:
-        # A wheelhouse has no index per variant: what lies in it is taken, and must be the build decided on.
-        lock = _compile(host, wanted, target, work, sources, torch_place, env)
-    except EnvcheckError as error:
-        if choice.torch_backend is None or sources or not uv.is_unreachable(str(error)):
-            raise
-        found = _compile_elsewhere(host, choice, target, work)
-        lock = found or _patiently(host, choice, target, work, wanted)
-        if found:
-            backend = None
-            torch = next(row["version"] for row in lock["packages"] if row["name"] == "torch")
-            notes.append(
-                f"the index of torch {choice.torch_backend} builds could not be reached: torch {torch} was within reach"
-            )
-    if choice.without_dependencies:
-        bare = work / "without-dependencies.in"
-        bare.write_text("".join(line + "\n" for line in choice.without_dependencies), encoding="utf-8")
-        extra = _compile(host, bare, target, work, ("--no-deps", *sources), ())
-        _require_hashes(extra, choice.without_dependencies)
-        lock = {**lock, "packages": [*lock.get("packages", []), *extra.get("packages", [])]}
+        torch = uv.torch_arguments(choice.torch_backend, choice.torch_index)
+        wished = _Wish(lines=choice.requirements, torch=torch, own=choice.indexes, backend=choice.torch_backend)
+    with _beside((lambda: newest.extend(_newest(host, choice, target, work))) if not sources else None):
+        lock, met = _first_met(host, choice, target, work, wished, patient)
+        if choice.without_dependencies:
+            bare = _Wish(lines=choice.without_dependencies, sources=("--no-deps", *sources))
+            extra = _compile(host, bare, target, work)
+            _require_hashes(extra, choice.without_dependencies)
+            lock = {**lock, "packages": [*lock.get("packages", []), *extra.get("packages", [])]}
     sizes = sizes_of(lock.get("packages", []), target.python, work, shipped.sizes())
     packages = [_package(row, sizes.get(row["name"])) for row in lock.get("packages", [])]
     lines = sorted(f"{p.name}=={p.version} " + " ".join(f"--hash={h}" for h in p.hash.split()) for p in packages)
-    shown = tuple(msgspec.structs.replace(p, hash=p.hash.split()[0]) for p in packages)
-    if not sources:
+    return Resolved(
+        text="\n".join(lines) + "\n",
+        packages=tuple(msgspec.structs.replace(p, hash=p.hash.split()[0]) for p in packages),
+        lock=lock,
+        notes=tuple(_found_elsewhere(choice, wished, met, lock)),
+        torch_backend=met.backend,
+        indexes=tuple(own.url for own in met.own),
+        warnings=tuple(behind(lock.get("packages", []), newest)),
+    )
+
+
+@contextlib.contextmanager
+def _beside(question: Callable[[], None] | None) -> Iterator[None]:
+    """Ask something meanwhile; it has its answer, or none, before anybody takes its folder away."""
+    if question is None:
+        yield
+        return
+    asking = threading.Thread(target=question, daemon=True)
+    asking.start()
+    try:
+        yield
+    finally:
         asking.join()
-    warnings = tuple(behind(lock.get("packages", []), newest))
-    text = "\n".join(lines) + "\n"
-    return Resolved(text=text, packages=shown, lock=lock, notes=tuple(notes), torch_backend=backend, warnings=warnings)
+
+
+class _Wish(Record):
+    """What uv is asked to resolve, and where it may look."""
+
+    lines: tuple[str, ...]
+    torch: tuple[str, ...] = ()
+    """uv's arguments for the index of a torch variant, and the tag of that."""
+    backend: str | None = None
+    own: tuple[OwnIndex, ...] = ()
+    sources: tuple[str, ...] = ()
+
+
+def _first_met(
+    host: Host, choice: Choice, target: Target, work: Path, wished: _Wish, patient: bool
+) -> tuple[dict[str, Any], _Wish]:
+    """The lock of the first wish that can be met: as it stands, else the same builds from what answers."""
+    # Where another index may have the same build, the wait for this one is short.
+    env = uv.IMPATIENT if wished.own or (choice.torch_elsewhere and wished.torch) else None
+    try:
+        return _compile(host, wished, target, work, env), wished
+    except UnreachableError as error:
+        first, silent = error, [_silent(error, wished)]
+    for wish in _same_builds(choice, wished):
+        if not any(place in silent for place in _places(wish)):
+            try:
+                return _compile(host, wish, target, work, env), wish
+            except UnreachableError as error:
+                if not _places(wish):
+                    break  # the package index itself
+                silent.append(_silent(error, wish))
+            except UnresolvableError:
+                continue
+    if not patient or env is None:
+        raise _unreachable(choice, silent, first)
+    try:
+        return _compile(host, wished, target, work), wished
+    except UnreachableError as error:
+        raise _unreachable(choice, silent, error) from None
+
+
+def _same_builds(choice: Choice, wished: _Wish) -> Iterator[_Wish]:
+    """The same builds, looked for in fewer places: without the index of a package, of torch, of both.
+
+    A torch must then bear its label: the package index strips labels from its own builds, so an unlabelled torch of
+    the same version may be any build.
+    """
+    owns = (wished.own, ()) if wished.own else ((),)
+    for own in owns:
+        if own != wished.own:
+            yield msgspec.structs.replace(wished, own=own)
+    for own in owns if wished.torch else ():
+        for version in choice.torch_elsewhere:
+            lines = (f"torch=={version}" if line.startswith("torch=") else line for line in wished.lines)
+            yield _Wish(lines=tuple(lines), own=own)
+
+
+def _places(wish: _Wish) -> tuple[str, ...]:
+    """The places besides the package index that a wish depends on: addresses, and "torch"."""
+    return (*(own.url for own in wish.own), *(("torch",) if wish.torch else ()))
+
+
+def _silent(error: UnreachableError, wish: _Wish) -> str:
+    """Which of the places of a wish did not answer; "torch" where uv names none of the others."""
+    return next((own.url for own in wish.own if error.asked.startswith(own.url)), "torch")
+
+
+def _unreachable(choice: Choice, silent: Sequence[str], error: UnreachableError) -> UnreachableError:
+    """One sentence on which index is missed, and the ways round it."""
+    missed = [f"{own.package} of {own.url}" for own in choice.indexes if own.url in silent]
+    if missed:
+        lies = f"{' and '.join(missed)} is in no other index, and that one cannot be reached from here"
+        return UnreachableError(f"{lies}: {_WAYS_ROUND}", asked=error.asked)
+    if choice.torch_backend is None:
+        return error
+    tried = ", ".join(choice.torch_elsewhere) or choice.torch_backend
+    says = f"The index of torch {choice.torch_backend} builds cannot be reached, and no other index has {tried}"
+    return UnreachableError(f"{says}: {_WAYS_ROUND} ({error})", asked=error.asked)
+
+
+_WAYS_ROUND = "give --wheelhouse with a bundle made where it can be, or name a mirror of it in UV_INDEX."
+
+
+def _found_elsewhere(choice: Choice, wished: _Wish, met: _Wish, lock: dict[str, Any]) -> Iterator[str]:
+    """What was taken from another place than the one decided on."""
+    have = {row["name"]: row["version"] for row in lock.get("packages", [])}
+    if wished.torch and not met.torch:
+        said = f"torch {have.get('torch')} was within reach"
+        yield f"the index of torch {choice.torch_backend} builds could not be reached: {said}"
+    for own in wished.own:
+        if own not in met.own:
+            yield f"{own.url} could not be reached: {own.package} {have.get(own.package)} was within reach elsewhere"
 
 
 def _newest(host: Host, choice: Choice, target: Target, work: Path) -> list[dict[str, Any]]:
     """The newest wheels of the packages asked for, each by itself; empty where the index does not answer."""
     names = [match.group() for line in choice.requirements if (match := _NAME.match(line))]
+    own = {one.package for one in choice.indexes}
     folder = work / "newest"
     folder.mkdir(exist_ok=True)
+    wish = _Wish(lines=tuple(name for name in names if name != "torch" and name not in own), sources=("--no-deps",))
     found: list[dict[str, Any]] = []
-    wanted = folder / "newest.in"
-    wanted.write_text("".join(f"{name}\n" for name in names if name != "torch"), encoding="utf-8")
     with contextlib.suppress(EnvcheckError):  # then there is nothing to compare with; the resolution itself speaks
-        found = _compile(host, wanted, target, folder, ("--no-deps",), (), uv.IMPATIENT).get("packages", [])
+        found = _compile(host, wish, target, folder, uv.IMPATIENT).get("packages", [])
     return found
 
 
@@ -135,65 +233,44 @@ def _year(row: dict[str, Any]) -> float:
     return min(times).timestamp() / (365.25 * 86_400) if times else 0.0
 
 
-def _compile_elsewhere(host: Host, choice: Choice, target: Target, work: Path) -> dict[str, Any] | None:
-    """The newest build of the same variant that the reachable indexes have. Its label must agree: the package index
-    strips labels from its own builds, so an unlabelled torch of the same version may be any build."""
-    for version in choice.torch_elsewhere:
-        lines = [f"torch=={version}" if line.startswith("torch=") else line for line in choice.requirements]
-        wanted = work / "elsewhere.in"
-        wanted.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
-        try:
-            return _compile(host, wanted, target, work, (), ())
-        except EnvcheckError:
-            continue
-    return None
-
-
-def _patiently(host: Host, choice: Choice, target: Target, work: Path, wanted: Path) -> dict[str, Any]:
-    """The variant's index once more, with uv's own patience: there was no other way."""
-    try:
-        return _compile(host, wanted, target, work, (), uv.torch_arguments(choice.torch_backend, choice.torch_index))
-    except EnvcheckError as error:
-        tried = ", ".join(choice.torch_elsewhere) or choice.torch_backend
-        raise EnvcheckError(
-            f"The index of torch {choice.torch_backend} builds cannot be reached, and no other index has {tried}: "
-            f"give --wheelhouse, or a mirror in UV_DEFAULT_INDEX. ({error})"
-        ) from None
-
-
 def _compile(
-    host: Host,
-    wanted: Path,
-    target: Target,
-    work: Path,
-    sources: Sequence[str],
-    torch: Sequence[str],
-    env: Mapping[str, str] | None = None,
+    host: Host, wish: _Wish, target: Target, work: Path, env: Mapping[str, str] | None = None
 ) -> dict[str, Any]:
     lock = work / "pylock.toml"
     lock.unlink(missing_ok=True)
-    arguments = [
-        "--quiet",
-        "--no-header",
-        "--generate-hashes",
-        "--only-binary",
-        ":all:",
-        "--python-version",
-        target.python,
-    ]
-    if target.platform:
-        arguments += ["--python-platform", target.platform]
-    arguments += torch
-    output = ("--format", "pylock.toml", "--output-file", str(lock))
+    options = ["--quiet", "--no-header", "--generate-hashes", "--only-binary", ":all:"]
+    options += ["--python-version", target.python, *(("--python-platform", target.platform) if target.platform else ())]
+    files = ("--format", "pylock.toml", "--output-file", str(lock), str(_written(wish, work)))
     failed = "No set of versions agrees"
     try:
-        uv.call(host, "pip", "compile", *arguments, *sources, *output, str(wanted), failed=failed, env=env)
+        uv.call(host, "pip", "compile", *options, *wish.torch, *wish.sources, *files, failed=failed, env=env)
+    except UnreachableError:
+        raise
     except EnvcheckError as error:
-        if uv.is_unreachable(str(error)):
-            raise
         words = str(error).removeprefix(f"{failed}: ").removeprefix("error: ")
         raise UnresolvableError(words.removeprefix("No solution found when resolving dependencies cause: ")) from None
     return tomllib.loads(lock.read_text(encoding="utf-8"))
+
+
+def _written(wish: _Wish, work: Path) -> Path:
+    """The file uv reads. Only a project file can say that one package comes from one index, and nothing else does."""
+    if not wish.own:
+        path = work / "requirements.in"
+        path.write_text("".join(f"{line}\n" for line in wish.lines), encoding="utf-8")
+        return path
+    path = work / "pyproject.toml"
+    path.write_text(project_of(wish.lines, wish.own), encoding="utf-8")
+    return path
+
+
+def project_of(lines: Sequence[str], own: Sequence[OwnIndex]) -> str:
+    """A project file with these requirements, whose `own` packages come from an index that serves nothing else."""
+    text = ["[project]", 'name = "this-plan"', 'version = "0"', f"dependencies = {json.dumps(list(lines))}"]
+    text += ["", "[tool.uv.sources]", *(f'{one.package} = {{ index = "of-{one.package}" }}' for one in own)]
+    for one in own:
+        named = [f'name = "of-{one.package}"', f"url = {json.dumps(one.url)}", "explicit = true"]
+        text += ["", "[[tool.uv.index]]", *named]
+    return "\n".join(text) + "\n"
 
 
 def _package(row: dict[str, Any], size: int | None = None) -> PlannedPackage:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
@@ -13,27 +11,10 @@ import msgspec
 
 from envcheck.host import Host
 from envcheck.install import uv
+from envcheck.install.imports import LIMIT_S, broken_imports
 from envcheck.schema.plan import Decision
 from envcheck.schema.recipe import Choice
 
-IMPORT_LIMIT_S = 300.0
-MOST_CHILDREN = 4
-"""Importing children at a time: each brings its own copy of what packages share."""
-# Runs in the new environment, with -I: no user site, no PYTHON* variables. Only names from our own profiles reach it.
-# Several children share the list: whoever makes the folder of a name imports it. A first import compiles the package,
-# which is most of the time that a verification takes, and one processor is not enough for it.
-_IMPORT = """
-import importlib, os, sys
-for name in sys.argv[2:]:
-    try:
-        os.mkdir(os.path.join(sys.argv[1], name))
-    except FileExistsError:
-        continue
-    try:
-        importlib.import_module(name)
-    except BaseException as error:
-        sys.exit(f"{name}: {type(error).__name__}: {error}")
-"""
 # A small product on every device that torch shows. A device without memory to spare proves nothing either way.
 _TORCH = """
 import json, torch
@@ -94,30 +75,18 @@ def unsound(
     clean = uv.scrubbed(host)
     questions = [compared or (lambda: disagreements(clean, python, decided.choice)), *others]
     names = [name for name in decided.choice.imports if name != "torch" or decided.choice.torch_backend is None]
-    if decided.choice.imports:
-        progress("verifying, and importing " + ", ".join(decided.choice.imports))
     if decided.choice.torch_backend is not None:
         questions.append(lambda: _wrong_torch(clean, python, decided.decision))
-    with tempfile.TemporaryDirectory(prefix="envcheck-") as claims:
-        several = min(len(names), os.cpu_count() or 1, MOST_CHILDREN)
-        questions += [lambda: _imports(clean, python, claims, names)] * several
-        with ThreadPoolExecutor(len(questions)) as pool:
-            answers = [pool.submit(question) for question in questions]
-            return [line for answer in answers for line in answer.result()]
-
-
-def _imports(clean: Host, python: str, claims: str, names: Sequence[str]) -> list[str]:
-    done = clean.run([python, "-I", "-c", _IMPORT, claims, *names], timeout=IMPORT_LIMIT_S)
-    if done.ok:
-        return []
-    words = done.err.strip().splitlines()[-1:] or [done.failure or f"exit code {done.code}"]
-    return [f"a package does not import: {words[0][:300]}"]
+    questions.append(lambda: broken_imports(clean, python, names, progress))
+    with ThreadPoolExecutor(len(questions)) as pool:
+        answers = [pool.submit(question) for question in questions]
+        return [line for answer in answers for line in answer.result()]
 
 
 def disagreements(host: Host, python: str, choice: Choice) -> list[str]:
     """What `uv pip check` says, less the missing requirements of packages installed without them on purpose."""
     clean = uv.scrubbed(host)
-    done = clean.run([uv.program(clean), "pip", "check", "--python", python], timeout=IMPORT_LIMIT_S)
+    done = clean.run([uv.program(clean), "pip", "check", "--python", python], timeout=LIMIT_S)
     if done.ok:
         return []
     bare = {line.partition("==")[0] for line in choice.without_dependencies}
@@ -130,7 +99,7 @@ def disagreements(host: Host, python: str, choice: Choice) -> list[str]:
 
 def _wrong_torch(clean: Host, python: str, decision: Decision) -> list[str]:
     """The build that arrived against the build that was decided: something else on the way may have replaced it."""
-    done = clean.run([python, "-I", "-c", _TORCH], timeout=IMPORT_LIMIT_S)
+    done = clean.run([python, "-I", "-c", _TORCH], timeout=LIMIT_S)
     try:
         found = msgspec.json.decode(done.out.strip().splitlines()[-1] if done.out.strip() else "", type=_Torch)
     except msgspec.DecodeError:

@@ -78,7 +78,7 @@ def install(
             arguments = ("--quiet", "--relocatable", "--python", python, folder)
             uv.call(host, "venv", *arguments, failed="No environment was made", held=(held,))
             progress("fetching, checking hashes and linking packages")
-            _fill(host, layout.folder(number), lock, (*sources, *torch_index(receipt)), receipt.hint, held)
+            _fill(host, layout.folder(number), lock, (*sources, *index_arguments(receipt)), receipt.hint, held)
             write_receipt(layout.folder(number), receipt)
             note("built")
             progress("verifying the new environment")
@@ -96,9 +96,10 @@ def install(
         return number
 
 
-def torch_index(receipt: Receipt) -> tuple[str, ...]:
-    """uv's argument for where the locked torch is; without it only the package index is searched."""
-    return uv.torch_arguments(receipt.torch_backend, receipt.choice.torch_index)
+def index_arguments(receipt: Receipt) -> tuple[str, ...]:
+    """uv's arguments for where the locked wheels are; without them only the package index is searched."""
+    torch = uv.torch_arguments(receipt.torch_backend, receipt.choice.torch_index)
+    return uv.index_arguments(receipt.indexes, torch)
 
 
 @contextlib.contextmanager

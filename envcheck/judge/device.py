@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from envcheck.hardware import find, most_memory_mib
+from envcheck.judge.rows import load
 from envcheck.judge.versions import Version, version
-from envcheck.schema.facts import Known, TextFact, value_of
+from envcheck.schema.facts import Known, TextFact, Unknown, value_of
+from envcheck.schema.gaps import GpuFeatures
+from envcheck.schema.paste import compiled
 from envcheck.schema.snapshot import Gpu, Snapshot
 
 
@@ -32,21 +37,42 @@ class Device(NamedTuple):
         return "sm_" + "".join(map(str, self.capability or ()))
 
 
-# What torch prints as "compute capability" on ROCm is the gfx target's first two digits; where they name one target
-# only, it is that one. https://llvm.org/docs/AMDGPUUsage.html#processors
-_GFX_OF_CAPABILITY: dict[tuple[int, ...], str] = {
-    (9, 4): "gfx942",
-    (9, 5): "gfx950",
-    (11, 0): "gfx1100",
-    (12, 0): "gfx1201",
-    (10, 3): "gfx1030",
-    (11, 5): "gfx1151",
-}
-
-
 def devices_of(snapshot: Snapshot) -> tuple[Device, ...]:
-    """All GPUs of a snapshot, discrete ones first."""
-    return tuple(_device(gpu) for gpu in value_of(snapshot.gpus) or ())
+    """All GPUs of a snapshot, discrete ones first; where nobody looked, the graphics of the processor that is named."""
+    found = tuple(_device(gpu) for gpu in value_of(snapshot.gpus) or ())
+    return found or (tuple(_inside(snapshot.cpu.name)) if isinstance(snapshot.gpus, Unknown) else ())
+
+
+def _inside(processor: TextFact) -> Iterator[Device]:
+    """The graphics inside a processor, by its own name ("w/ Radeon 780M Graphics") or by the table."""
+    if not isinstance(processor, Known):
+        return
+    said = _RADEON.search(processor.value)
+    rows = load("gpu_features", GpuFeatures).integrated
+    name = next((row.gpu for row in rows if compiled(row.match).search(processor.value)), None)
+    row = find(said.group()) if said else find(name) if name else None
+    if row is not None and row.kind == "integrated":
+        yield Device(
+            number=0,
+            vendor=row.vendor.lower(),
+            kind=row.kind,
+            name=row.name,
+            capability=None,
+            gfx=row.gfx or "",
+            memory_mib=None,
+            free_mib=None,
+            memory_read=False,
+            fact=processor,
+        )
+
+
+_RADEON = re.compile(r"Radeon (?:\d{3}M|\d{4}S)", re.IGNORECASE)
+
+
+def _target(capability: Version) -> str:
+    """The gfx target that torch printed as a compute capability; "" where several are possible."""
+    rows = load("gpu_features", GpuFeatures).rocm_capability
+    return next((row.gfx for row in rows if version(row.compute_capability) == capability), "")
 
 
 def _device(gpu: Gpu) -> Device:
@@ -56,7 +82,7 @@ def _device(gpu: Gpu) -> Device:
     capability = version(value_of(gpu.compute_capability))
     gfx = value_of(gpu.gfx) or ""
     if gpu.vendor == "amd" and capability:
-        gfx = gfx or _GFX_OF_CAPABILITY.get(capability[:2], "")
+        gfx = gfx or _target(capability[:2])
     if row is not None and row.vendor.lower() == gpu.vendor:
         capability = capability or version(row.compute_capability)
         gfx = gfx or row.gfx or ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, timedelta
 from typing import Literal
 
@@ -26,6 +26,7 @@ from envcheck.judge.row_verdicts import judge_rows
 from envcheck.judge.scene import Scene
 from envcheck.judge.variables import variable_verdicts
 from envcheck.judge.ways_out import choices, release_verdict, with_label, with_ways_out
+from envcheck.judge.wheels import accelerator
 from envcheck.schema.facts import Absent, Known, Unknown, value_of
 from envcheck.schema.requirement import Backend, BackendMatrix, Release
 from envcheck.schema.snapshot import Snapshot
@@ -76,8 +77,7 @@ def _judge_backend(
         return own, state_of(matrix, scene, own, machine, None)
     older = newest_that_runs(matrix, snapshot, intent, machine, project, labelled=True)
     if older is not None:
-        plain = newest_that_runs(matrix, snapshot, intent, machine, project) if older.index else older
-        own = _with_way_out(own, release_verdict(scene, older, plain))
+        own = _with_way_out(own, release_verdict(scene, older))
     elif not isinstance(scene.installed, Known):
         free = newest_that_runs(matrix, snapshot, intent, machine, labelled=True)
         if free is not None:  # only the project's policy stands in the way: that is what is to be said
@@ -212,13 +212,24 @@ def newest_that_runs(
 
     `labelled` also considers wheels that lie beside the default one in an index of their own ("0.31.0+cu129").
     """
+    on_cpu = accelerator(snapshot) == "cpu"
+    listed = choices(matrix.backend, matrix.release, on_cpu) if labelled else matrix.release
+    return next((r for r in listed if not any(against(matrix, r, snapshot, intent, machine, policy))), None)
+
+
+def against(
+    matrix: BackendMatrix,
+    release: Release,
+    snapshot: Snapshot,
+    intent: Intent,
+    machine: Sequence[Verdict] = (),
+    policy: Policy | None = None,
+) -> Iterator[Verdict]:
+    """What speaks against a release on this machine, put into an environment of its own; the project's wishes first."""
     blockers = [row for row in matrix.requirement if row.severity == "blocker"]
-    for release in choices(matrix.release) if labelled else matrix.release:
-        scene = Scene(snapshot, intent, matrix.backend, Absent(source="looking at a release"), release)
-        clashes = release_conflicts(policy or Policy(), matrix.backend, release)
-        if not clashes and not any(blocking(judge_rows(blockers, scene, machine))):
-            return release
-    return None
+    scene = Scene(snapshot, intent, matrix.backend, Absent(source="looking at a release"), release)
+    yield from release_conflicts(policy or Policy(), matrix.backend, release)
+    yield from blocking(judge_rows(blockers, scene, machine))
 
 
 def _with_way_out(own: list[Verdict], release: Verdict) -> list[Verdict]:

@@ -10,8 +10,9 @@ from collections.abc import Callable
 from envcheck.judge import tables, versions
 from envcheck.judge.operators import AnyFact, KernelSet
 from envcheck.judge.scene import Scene
-from envcheck.judge.wheels import Choice, best_torch, wheel_facts
+from envcheck.judge.wheels import Choice, best_torch, torch_for, wheel_facts
 from envcheck.schema.facts import Absent, Known, Unknown, value_of
+from envcheck.schema.tables import KernelRow
 
 Reader = Callable[[Scene], AnyFact]
 
@@ -77,7 +78,8 @@ def _kernel_set(printed: tuple[str, ...]) -> KernelSet:
 
 def torch_choice(scene: Scene) -> Choice:
     """The torch build to use here, within what the release judged accepts."""
-    return best_torch(wheel_facts(scene.snapshot), scene.release.torch if scene.release else "")
+    facts = wheel_facts(scene.snapshot)
+    return torch_for(facts, scene.release) if scene.release else best_torch(facts)
 
 
 def torch_best(scene: Scene) -> AnyFact:
@@ -157,6 +159,8 @@ def _keeps_torch(scene: Scene) -> bool:
         return False
     if isinstance(scene.installed, Known):
         return True
+    if scene.release and scene.release.index:
+        return False  # a wheel from an index of its own brings the torch of its own runtime
     return bool(scene.release and scene.release.torch and versions.within(torch.value, scene.release.torch))
 
 
@@ -191,16 +195,20 @@ def intent_field(field: str) -> Reader:
     return of
 
 
+def _quantization(scene: Scene, method: str) -> KernelRow | None:
+    return tables.kernel_row(scene.backend.name, "quantization", method, scene.version, newest=True)
+
+
 def quantization_floor(scene: Scene) -> AnyFact:
     method = scene.intent.quantization
-    row = tables.kernel_row(scene.backend.name, "quantization", method, scene.version) if method else None
+    row = _quantization(scene, method) if method else None
     return Known(value=row.min_compute_capability, source=row.source) if row else Absent(source="quantization.toml")
 
 
 def quantization_ceiling(scene: Scene) -> AnyFact:
     """The first compute capability for which the backend has no kernels of the method wanted any more."""
     method = scene.intent.quantization
-    row = tables.kernel_row(scene.backend.name, "quantization", method, scene.version) if method else None
+    row = _quantization(scene, method) if method else None
     return Known(value=row.below, source=row.source) if row and row.below else Absent(source="quantization.toml")
 
 

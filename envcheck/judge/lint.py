@@ -23,7 +23,7 @@ from envcheck.schema.facts import Record
 from envcheck.schema.gaps import KernelGaps, OldCpus
 from envcheck.schema.pins import Binaries, Incompatible, PinTable, Toolkits
 from envcheck.schema.requirement import BackendMatrix, Condition, Operator, Requirement, Sourced
-from envcheck.schema.tables import Distros, Drivers, Kernels, Packages, Rocm, TorchWheels, Variables
+from envcheck.schema.tables import Checkpoints, Distros, Drivers, Kernels, Packages, Rocm, TorchWheels, Variables
 
 TABLES: dict[str, type[Record]] = {
     "torch_wheels": TorchWheels,
@@ -41,6 +41,7 @@ TABLES: dict[str, type[Record]] = {
     "images": Images,
     "kernel_gaps": KernelGaps,
     "cpu_features": OldCpus,
+    "quantized_checkpoints": Checkpoints,
 }
 _VERSION_OPERATORS = ("version_at_least", "version_below", "serves_cuda", "serves_cuda_in_full")
 _LIST_OPERATORS = ("in", "not_in", "contains_any", "contains_all")

@@ -56,11 +56,17 @@ def driver_floor(cuda: str) -> DriverFloor | None:
 
 def newest_cuda(driver: str, *, windows: bool) -> str | None:
     """The newest CUDA version that `driver` serves in full; None for a driver older than the table."""
+    full = of_branch(driver)
     for row in drivers().toolkit:
         floor = row.windows if windows else row.linux
-        if floor and not row.update and versions.at_least(driver, floor):
+        if floor and not row.update and versions.at_least(full, floor):
             return row.cuda
     return None
+
+
+def of_branch(driver: str) -> str:
+    """A driver known by its branch alone ("535") as the newest of that branch; others as they are."""
+    return driver if "." in driver else f"{driver}.999"
 
 
 def driver_for(cuda: str, *, windows: bool) -> str | None:
@@ -97,7 +103,8 @@ def serving(cuda: str, *, driver: str | None, cuda_driver: str | None, windows: 
     if driver is None:
         return Serving(runs=None, in_full=None, needs=needs, source=floor.source)
     sides = [True, False] if windows is None else [windows]
-    runs = {versions.at_least(driver, floor.windows if side else floor.linux) for side in sides}
+    full_version = of_branch(driver)
+    runs = {versions.at_least(full_version, floor.windows if side else floor.linux) for side in sides}
     full = {versions.at_least(newest_cuda(driver, windows=side) or "0", _two(cuda)) for side in sides}
     return Serving(
         runs=runs.pop() if len(runs) == 1 else None,
@@ -198,12 +205,17 @@ def variable_rows(name: str, value: str, backend: str) -> tuple[VariableRow, ...
     )
 
 
-def kernel_row(backend: str, kind: str, method: str, version: str | None) -> KernelRow | None:
-    """The GPU floor of a quantization method, number format or attention kernel; None where the table is silent."""
+def kernel_row(backend: str, kind: str, method: str, version: str | None, *, newest: bool = False) -> KernelRow | None:
+    """The GPU floor of a quantization method, number format or attention kernel; None where the table is silent.
+
+    Without a version only rows for every version speak, or, with `newest`, also those that hold for the newest.
+    """
     wanted = method.lower().replace("-", "_")
     for row in load("quantization", Kernels).kernel:
         if (row.backend, row.kind, row.method) != (backend, kind, wanted):
             continue
         if not row.versions or (version is not None and versions.within(version, row.versions) is True):
+            return row
+        if newest and version is None and "<" not in row.versions:
             return row
     return None

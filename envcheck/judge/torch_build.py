@@ -89,7 +89,8 @@ def behind(build: Build | None, version: str | None, leads: dict[str, Release]) 
             for r in rows.backend(b).release
             if rows.backend(b).backend.packages[:1] == (name,)
         ]
-        steps = listed.index(release.version) if release.version in listed else 0
+        version = versions.base(release.version)
+        steps = listed.index(version) if version in listed else 0
         if steps > BEHIND_MINORS:
             found.append(f"{name} {release.version} is {steps} listed releases behind {listed[0]}")
     return found

@@ -15,7 +15,7 @@ from envcheck.schema.requirement import Backend, Release
 from envcheck.schema.verdict import SCOPES, Remedy, Scope, Verdict
 
 _UNRANKED = len(SCOPES)
-_PREFERRED_PYTHONS = ("3.12", "3.11", "3.13", "3.10", "3.14", "3.9")
+PREFERRED_PYTHONS = ("3.12", "3.11", "3.13", "3.10", "3.14", "3.9")
 """For a new environment whose release does not take this machine's: the versions that most releases have wheels for."""
 _SIGNS: tuple[tuple[Scope, re.Pattern[str]], ...] = (
     ("driver", re.compile(r"\b(?:NVIDIA|ROCm \d*|amdgpu) driver\b|\bdriver (?:to|of|≥)", re.IGNORECASE)),
@@ -67,17 +67,13 @@ def with_ways_out(verdict: Verdict, more: Iterable[Remedy] = ()) -> Verdict:
 # --- another release --------------------------------------------------------------------------------------------------
 
 
-def release_verdict(scene: Scene, newest: Release, plain: Release | None) -> Verdict:
-    """The verdict that names the way out: another release runs here.
-
-    `newest` may be a wheel with a label of its own; `plain` is the newest whose default wheel runs here, which is what
-    `envcheck install` puts there.
-    """
+def release_verdict(scene: Scene, newest: Release) -> Verdict:
+    """The verdict that names the way out: another release runs here, maybe as a wheel with a label of its own."""
     backend = scene.backend
     package, title = backend.packages[0], backend.title
     judged = scene.version or "the newest"
     have = f"{title} {judged} is installed" if isinstance(scene.installed, Known) else f"{title} {judged} is the newest"
-    ways = ranked([_by_hand(scene, newest), *_by_envcheck(backend, newest, plain)])
+    ways = ranked([_by_hand(scene, newest), *_by_envcheck(scene, newest)])
     return Verdict(
         id=f"{backend.name}.backend.release",
         backend=backend.name,
@@ -101,14 +97,11 @@ def _by_hand(scene: Scene, release: Release) -> Remedy:
     backend = scene.backend
     package = backend.packages[0]
     folder = f".envs/{package}"
-    version, index, variant = release.version, release.index, release.variant
-    if backend.cpu_index and accelerator(scene.snapshot) == "cpu":
-        version, index, variant = f"{version}+cpu", backend.cpu_index.format(version=version), "cpu"
-    words = [f'uv pip install --python {folder} "{package}=={version}"']
-    if index:
-        words.append(f"--extra-index-url {index} --torch-backend={variant}")
-    elif release.torch.startswith("==") and tables.torch_variant(release.torch[2:]) not in (None, variant):
-        words.append(f"--torch-backend={variant}")  # the package index has the pinned torch for another CUDA
+    words = [f'uv pip install --python {folder} "{package}=={release.version}"']
+    if release.index:
+        words.append(f"--extra-index-url {release.index} --torch-backend={release.variant}")
+    elif release.torch.startswith("==") and tables.torch_variant(release.torch[2:]) not in (None, release.variant):
+        words.append(f"--torch-backend={release.variant}")  # the package index has the pinned torch for another CUDA
     words += [option for command in backend.install[:1] if (option := command.partition(f" {package} ")[2])]
     return Remedy(
         says=f"Install {backend.title} {release.version} in an environment of its own.",
@@ -117,35 +110,59 @@ def _by_hand(scene: Scene, release: Release) -> Remedy:
     )
 
 
-def _by_envcheck(backend: Backend, newest: Release, plain: Release | None) -> list[Remedy]:
-    if plain is None:
+def _by_envcheck(scene: Scene, newest: Release) -> list[Remedy]:
+    """The same by `envcheck install`, which plans no wheel that is built for another vendor's GPU."""
+    if is_for_another_gpu(newest, accelerator(scene.snapshot)):
         return []
-    package = backend.packages[0]
-    pin = "" if plain.version == newest.version else f", {plain.version} from the package index,"
+    package = scene.backend.packages[0]
     return [
         Remedy(
-            says=f"Let envcheck install {backend.title}{pin} with hashes, verified, so that it can be undone.",
-            commands=(f'envcheck install {package} --target .envs/{package} --pin "{package}=={plain.version}"',),
+            says=f"Let envcheck install {scene.backend.title} with hashes, verified, so that it can be undone.",
+            commands=(f'envcheck install {package} --target .envs/{package} --pin "{package}=={newest.version}"',),
             scope="new_environment",
         )
     ]
+
+
+def is_for_another_gpu(release: Release, vendor: str | None) -> bool:
+    """Whether a wheel is built for CUDA and the GPU is none of NVIDIA's."""
+    return release.variant.startswith("cu") and vendor in ("amd", "intel", "apple")
 
 
 def _python_for(scene: Scene, release: Release) -> str:
     """This machine's Python where the release takes it, else the usual one that it does."""
     have = value_of(scene.snapshot.python.version)
     minor = ".".join(have.split(".")[:2]) if have else None
-    wanted = [minor, *_PREFERRED_PYTHONS] if minor else list(_PREFERRED_PYTHONS)
+    wanted = [minor, *PREFERRED_PYTHONS] if minor else list(PREFERRED_PYTHONS)
     return next((p for p in wanted if not release.python or versions.within(f"{p}.9", release.python)), "3.12")
 
 
-def choices(releases: Sequence[Release]) -> list[Release]:
-    """Every wheel of the releases, newest first: the default one before those with a label."""
+def choices(backend: Backend, releases: Sequence[Release], on_cpu: bool) -> list[Release]:
+    """Every wheel of the releases, newest first: the default one before those with a label.
+
+    On a machine without a GPU (`on_cpu`) the default wheels of a backend with wheels for that are no choice: they are
+    built for a GPU.
+    """
+    if on_cpu and backend.cpu_index:
+        since = backend.cpu_since or "0"
+        return [_for_cpu(backend, release) for release in releases if versions.at_least(release.version, since)]
     found: list[Release] = []
     for release in releases:
         found.append(release)
         found += [with_label(release, build.variant) or release for build in release.builds]
     return found
+
+
+def _for_cpu(backend: Backend, release: Release) -> Release:
+    return msgspec.structs.replace(
+        release,
+        version=f"{release.version}+cpu",
+        variant="cpu",
+        index=backend.cpu_index.format(version=release.version),
+        source=backend.cpu_source,
+        checked=backend.cpu_checked,
+        builds=(),
+    )
 
 
 def with_label(release: Release, label: str) -> Release | None:

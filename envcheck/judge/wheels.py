@@ -12,6 +12,7 @@ from envcheck.judge import tables, versions
 from envcheck.judge.silicon import capability_of, gfx_of
 from envcheck.schema.facts import Absent, Known, Record, Unknown, value_of
 from envcheck.schema.plan import Rejected
+from envcheck.schema.requirement import Release
 from envcheck.schema.snapshot import Snapshot
 from envcheck.schema.tables import Platform, TorchRelease
 
@@ -241,7 +242,7 @@ def variants_for(facts: WheelFacts, release: TorchRelease) -> tuple[str, ...]:
 
 def best_torch(facts: WheelFacts, specifier: str = "") -> Choice:
     """The newest torch within `specifier` that runs on every GPU, else on one; a runtime served in full goes first."""
-    within = [b for b in builds(facts) if _in(b.release, specifier)]
+    within = _within(facts, specifier)
     possible = [build for build in within if build.runs is not False]
     rejected = [
         Rejected(choice=f"torch {build.version}", because="; ".join(build.because))
@@ -252,6 +253,30 @@ def best_torch(facts: WheelFacts, specifier: str = "") -> Choice:
         return Choice(build=None, certain=facts.accelerator is not None, rejected=tuple(rejected))
     build = min(possible, key=_preference)
     return Choice(build=build, certain=build.runs is True, rejected=tuple(rejected[:12]))
+
+
+def _within(facts: WheelFacts, specifier: str) -> list[Build]:
+    """The builds that a specifier allows; one with a label ("==2.7.0+cu128") asks for that variant and no other."""
+    label = next((versions.local(v) for op, v in versions.clauses(specifier) or () if op == "==" and "+" in v), "")
+    if not label:
+        return [build for build in builds(facts) if _in(build.release, specifier)]
+    listed = [release for release in tables.torch_wheels().release if label in release.variants]
+    return [judge_build(release, label, facts) for release in listed if _in(release, specifier)]
+
+
+def torch_for(facts: WheelFacts, release: Release) -> Choice:
+    """The torch build for a backend's release: of the CUDA runtime that its wheel is built for, where torch has that.
+
+    Torch builds of another runtime have other libraries, and a compiled wheel finds only those of its own.
+    """
+    if facts.accelerator != "nvidia" or not release.variant.startswith("cu"):
+        return best_torch(facts, release.torch)
+    own = [b for b in builds(facts) if b.variant == release.variant and _in(b.release, release.torch)]
+    if not own:
+        return best_torch(facts, release.torch)
+    build = next((b for b in own if b.runs is not False), None)
+    rejected = tuple(Rejected(choice=f"torch {b.version}", because="; ".join(b.because)) for b in own if b != build)
+    return Choice(build=build, certain=build is None or build.runs is True, rejected=rejected)
 
 
 @lru_cache(maxsize=8)

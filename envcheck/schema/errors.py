@@ -13,3 +13,9 @@ class InputError(EnvcheckError):
     """Something the user gave (option, file, name) cannot be used."""
 
     exit_code = 2
+
+
+class UnmetError(EnvcheckError):
+    """What was asked for cannot be had on the machine it is for; the message says why, and the way out."""
+
+    exit_code = 1

@@ -31,11 +31,20 @@ class ExtensionWheel(Sourced):
     """Compute capabilities ("8.0")."""
 
 
+class PtxKernels(Sourced):
+    """A backend whose releases for these versions of torch bring kernels as PTX alone."""
+
+    backend: str
+    torch: str
+    """Specifier on torch."""
+
+
 class KernelGaps(Record):
     """`kernel_gaps.toml`."""
 
     gap: tuple[KernelGap, ...]
     extension: tuple[ExtensionWheel, ...]
+    ptx: tuple[PtxKernels, ...]
 
 
 class OldCpu(Sourced):
@@ -44,6 +53,43 @@ class OldCpu(Sourced):
     match: str
     lacks: Literal["AVX", "AVX2"]
     notes: str = ""
+
+
+class SharedMemory(Sourced):
+    """A generation of NVIDIA GPUs whose blocks of threads get little shared memory."""
+
+    compute_capability: str
+    kib: int
+
+
+class PcieOnly(Sourced):
+    """Cards without a link of their own between them, by the pattern of their names."""
+
+    match: str
+    notes: str = ""
+
+
+class RocmCapability(Sourced):
+    """The gfx target behind what torch prints as compute capability on ROCm."""
+
+    compute_capability: str
+    gfx: str
+
+
+class IntegratedGpu(Sourced):
+    """The graphics inside a processor, by the pattern of the processor's names."""
+
+    match: str
+    gpu: str
+
+
+class GpuFeatures(Record):
+    """`gpu_features.toml`."""
+
+    shared_memory: tuple[SharedMemory, ...]
+    pcie_only: tuple[PcieOnly, ...]
+    rocm_capability: tuple[RocmCapability, ...]
+    integrated: tuple[IntegratedGpu, ...]
 
 
 class OldCpus(Record):

@@ -159,6 +159,8 @@ class Part(Record):
     parameters: int
     quantized: bool = False
     """True when 4-bit and 8-bit checkpoints of this model shrink this part too."""
+    speaks: bool = False
+    """Makes sound of the model's answer (talker, vocoder); servers of text do not load it."""
 
 
 class Vision(Record):

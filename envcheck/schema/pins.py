@@ -98,8 +98,19 @@ class HostCompiler(Sourced):
     gcc: int
 
 
+class SourceBuild(Sourced):
+    """The oldest nvcc that the build script of a package takes, for releases from `first` on, up to the next row."""
+
+    package: str
+    first: str
+    nvcc: str
+
+
 class Toolkits(Record):
-    """`toolkits.toml`, both tables newest first."""
+    """`toolkits.toml`, every table newest first."""
 
     generation: tuple[Generation, ...]
     host_compiler: tuple[HostCompiler, ...]
+    triton: tuple[Generation, ...]
+    """`first` is a release of Triton here: the first whose own ptxas knows the capability, and no other."""
+    source_build: tuple[SourceBuild, ...]

@@ -26,6 +26,16 @@ class Rejected(Record):
     because: str
 
 
+class OwnIndex(Record, omit_defaults=False):
+    """A package whose wheel lies in an index of its own, and in no other."""
+
+    package: str
+    url: str
+    """Address of that index (PEP 503)."""
+    source: str = ""
+    checked: str = ""
+
+
 class Decision(Record, omit_defaults=False):
     """Which build of the accelerator stack, and why."""
 
@@ -33,6 +43,9 @@ class Decision(Record, omit_defaults=False):
     """Index tag: "cpu", "cu126", "rocm6.4", "xpu", "mps"."""
     torch: str | None = None
     index_url: str | None = None
+    """Where that torch is, if not in the default index."""
+    indexes: tuple[OwnIndex, ...] = ()
+    """Where other packages are, if not in the default index."""
     kernels: tuple[str, ...] = ()
     """Architectures that this machine's GPUs run ("sm_86"): they must be compiled into the torch that arrives."""
     because: tuple[str, ...] = ()

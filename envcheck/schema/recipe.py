@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from envcheck.schema.facts import Record
+from envcheck.schema.plan import OwnIndex
 
 
 class ManualStep(Record):
@@ -53,3 +54,5 @@ class Choice(Record):
     torch_elsewhere: tuple[str, ...] = ()
     """This build and older ones of its variant that run here too ("2.13.0+cpu"), newest first: what to look for where
     the index of the variant cannot be reached."""
+    indexes: tuple[OwnIndex, ...] = ()
+    """Packages that are looked for in an index of their own and nowhere else ("vllm==0.31.0+cu129")."""

@@ -106,6 +106,11 @@ class Backend(Record):
     """Commands that install it, as text for a person."""
     cpu_index: str = ""
     """Package index of its wheels for the CPU alone, which bear the label "cpu"; "{version}" stands for the release."""
+    cpu_since: str = ""
+    """The first release with such a wheel whose needs are known."""
+    cpu_source: str = ""
+    """Where that index is named."""
+    cpu_checked: str = ""
 
 
 class OtherBuild(Sourced):

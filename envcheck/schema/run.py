@@ -170,3 +170,5 @@ class Validation(Record, omit_defaults=False):
     runs: tuple[Run, ...] = ()
     compute: tuple[ComputeRun, ...] = ()
     interrupted: bool = False
+    unready: dict[str, str] = msgspec.field(default_factory=dict)
+    """Backends that had nothing to be asked, and why; looked at only where no backend was named."""

@@ -181,3 +181,15 @@ class Kernels(Record):
     """`quantization.toml`."""
 
     kernel: tuple[KernelRow, ...]
+
+
+class Published(Sourced):
+    """Repositories of quantized models that one source lists."""
+
+    repos: tuple[str, ...]
+
+
+class Checkpoints(Record):
+    """`quantized_checkpoints.toml`."""
+
+    published: tuple[Published, ...]

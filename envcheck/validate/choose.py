@@ -6,10 +6,13 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, cast
 
+import msgspec
+
 from envcheck.backends import _stores
 from envcheck.discover import load, load_all
 from envcheck.schema.backend import Backend, Candidate, spelled
 from envcheck.schema.errors import EnvcheckError, InputError
+from envcheck.schema.facts import Record
 from envcheck.schema.run import Run
 
 if TYPE_CHECKING:
@@ -26,9 +29,19 @@ ONLY_BY_URL = ("tensorrt_llm",)
 
 def discover(host: Host) -> list[Candidate]:
     """Every model on every backend that could be asked now, best first; the embedded default is last."""
-    found = [c for c in all_candidates(host) if c.state != "missing"]
+    return _ready(all_candidates(host))
+
+
+def _ready(candidates: Sequence[Candidate]) -> list[Candidate]:
     order = {name: rank for rank, name in enumerate(PREFERENCE)}
+    found = [c for c in candidates if c.state != "missing"]
     return sorted(found, key=lambda c: (c.backend == EMBEDDED, c.state != "running", order.get(c.backend, len(order))))
+
+
+def _unready(candidates: Sequence[Candidate]) -> dict[str, str]:
+    """Per backend with nothing to ask, why; without those that are no backend of the machine."""
+    has_some = {c.backend for c in candidates if c.state != "missing"} | {EMBEDDED, NAMED}
+    return {c.backend: c.why for c in candidates if c.backend not in has_some}
 
 
 def all_candidates(host: Host) -> list[Candidate]:
@@ -40,8 +53,17 @@ def _backends() -> dict[str, Backend]:
     return cast("dict[str, Backend]", load_all(PLUGINS, "BACKEND"))
 
 
-def targets(host: Host, names: Sequence[str] | None, url: str | None, model: str | None) -> Sequence[Candidate | Run]:
-    """What to prove, in order; a Run stands for a backend that is skipped, with the reason.
+class Targets(Record):
+    """What to prove, in order."""
+
+    chosen: tuple[Candidate | Run, ...]
+    """A Run stands for a backend that is skipped, with the reason."""
+    unready: dict[str, str] = msgspec.field(default_factory=dict)
+    """Where none was named: why nothing of a backend is among them."""
+
+
+def targets(host: Host, names: Sequence[str] | None, url: str | None, model: str | None) -> Targets:
+    """What the names, the address and the model come to on this machine.
 
     Without names: the first model of each ready backend, best first, of which the later ones are what to fall back on.
     `model` may be the path of a GGUF file or of a model's folder, wherever it lies.
@@ -51,18 +73,25 @@ def targets(host: Host, names: Sequence[str] | None, url: str | None, model: str
     if url is not None and any("=" in name for name in names or ()):
         raise InputError("Name servers either with --url or as --backend NAME=URL, not both.")
     if url is not None:
-        return [_named_server(host, names, url, model)]
+        return Targets(chosen=(_named_server(host, names, url, model),))
     if not names:
-        ready = [c for c in discover(host) if model is None or _is_model(c, model)]
-        if ready:
-            return list({c.backend: c for c in reversed(ready)}.values())[::-1]
+        return _best(host, model)
+    return Targets(chosen=tuple(_by_name(host, name, model) for name in dict.fromkeys(map(spelled, names))))
+
+
+def _best(host: Host, model: str | None) -> Targets:
+    """The first model of each ready backend, best first; where there is none, why the embedded default is not."""
+    candidates = all_candidates(host)
+    ready = [c for c in _ready(candidates) if model is None or _is_model(c, model)]
+    if not ready:
         _hold_path(host, model)
         if model is not None:
             raise InputError(
                 f"No ready backend has a model {model!r}: name its server with --url, or see `envcheck models list`."
             )
-        return [_skipped(c) for c in all_candidates(host) if c.backend == EMBEDDED]
-    return [_by_name(host, name, model) for name in dict.fromkeys(map(spelled, names))]
+    first = list({c.backend: c for c in reversed(ready)}.values())[::-1]
+    skipped = [_skipped(c) for c in candidates if c.backend == EMBEDDED]
+    return Targets(chosen=tuple(first) or tuple(skipped), unready=_unready(candidates))
 
 
 def _with_path(host: Host, model: str) -> tuple[Host, str]:

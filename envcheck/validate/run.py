@@ -85,7 +85,8 @@ def validate(
     if any("interrupted" in line.says for line in measured):
         return Validation(compute=measured, interrupted=True)
     runs: list[Run] = []
-    for target in choose.targets(host, backends, url, model):
+    targets = choose.targets(host, backends, url, model)
+    for target in targets.chosen:
         if isinstance(target, Run):
             runs.append(target)
             continue
@@ -97,7 +98,8 @@ def validate(
         runs.append(reconcile.reconciled(run, expected))
         if run.interrupted or (not backends and run.status != "failed"):
             break
-    return Validation(runs=tuple(runs), compute=measured, interrupted=any(run.interrupted for run in runs))
+    interrupted = any(run.interrupted for run in runs)
+    return Validation(runs=tuple(runs), compute=measured, interrupted=interrupted, unready=targets.unready)
 
 
 def _prove(

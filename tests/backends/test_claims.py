@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from envcheck.backends import _abilities, _http, _target, embedded
+from envcheck.backends import _abilities, _http, _target, _xllamacpp, embedded
 from envcheck.backends._served import ServedEngine, tool_parser
 from envcheck.backends.llama_cpp import BACKEND as LLAMA_CPP
 from envcheck.backends.sglang import BACKEND as SGLANG
@@ -181,7 +181,7 @@ def real_server(*arguments: str) -> Child:
 @has_engine
 def test_a_real_server_embeds_similar_texts_close_together() -> None:
     with real_server() as child:
-        url = embedded._ready_url(child, 300.0)
+        url = _xllamacpp.ready_url(child, 300.0)
         run = validate(Host(), backends=[f"llama.cpp={url}"], limits=Limits(prompt_s=600.0, stall_s=300.0)).runs[0]
     prompt = next(p for p in run.prompts if p.kind == "embedding")
     assert (prompt.answer, prompt.error, prompt.skipped_because) == ("right", None, "")
@@ -203,7 +203,7 @@ def test_a_real_server_passes_on_a_tool_call_piece_by_piece() -> None:
     request = asked.request(row)
     request = msgspec.structs.replace(request, messages=(*turns, *request.messages))
     with real_server(CALLING) as child:
-        candidate = LLAMA_CPP.at(Host(), embedded._ready_url(child, 300.0), None)
+        candidate = LLAMA_CPP.at(Host(), _xllamacpp.ready_url(child, 300.0), None)
         engine = LLAMA_CPP.open(Host(), candidate, lambda line: None)
         claim = engine.claims("tools")
         exchange = engine.ask(request, 600.0, 300.0)

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from envcheck.backends import _stores, _target
+from envcheck.backends._stores import LocalModel
 from envcheck.backends.llama_cpp import BACKEND, OwnServer
 from envcheck.host import Host
 from envcheck.schema.backend import Candidate
@@ -50,7 +52,7 @@ def machine(folder: Path, log: str = "") -> Host:
 
 
 def chosen(host: Host, model: str) -> Candidate:
-    (target,) = choose.targets(host, ["llama.cpp"], None, model)
+    (target,) = choose.targets(host, ["llama.cpp"], None, model).chosen
     assert isinstance(target, Candidate)
     return target
 
@@ -106,3 +108,46 @@ def test_it_is_told_to_log_its_buffers(tmp_path: Path, model: Path) -> None:
         assert engine._started.child.log().split()[-1] == "4"
     finally:
         engine.close()
+
+
+def packaged(monkeypatch: pytest.MonkeyPatch, found: dict[str, str] | str, *, own: bool) -> None:
+    monkeypatch.setattr(_target, "modules", lambda host, wanted: found)
+    monkeypatch.setattr(_target, "is_own", lambda python: own)
+
+
+def bare(folder: Path, monkeypatch: pytest.MonkeyPatch, *, weights: bool = True) -> Host:
+    """This machine without a llama-server, whose only model is the embedded one."""
+    model = LocalModel(name="tiny", kind="gguf", path="/tiny.gguf", origin="embedded", size_bytes=1)
+    monkeypatch.setattr(_stores, "local_models", lambda host: [model] if weights else [])
+    return Host(env={"PATH": str(folder), "HOME": str(folder)}, ports=False)
+
+
+@pytest.mark.parametrize(
+    ("found", "own", "weights", "state", "says"),
+    [
+        ({}, False, True, "missing", "target environment has no xllamacpp: run `envcheck install llama-cpp`"),
+        ("the target interpreter could not be asked", False, True, "missing", "and the target interpreter could not"),
+        ({"xllamacpp": "2026.10"}, False, True, "startable", "xllamacpp 2026.10 is in the target environment and tiny"),
+        ({"xllamacpp": "2026.10"}, False, False, "missing", "but no GGUF model was found: name one with --model"),
+        ({"xllamacpp": "2026.10"}, True, True, "missing", "but no GGUF model was found: name one with --model"),
+    ],
+)
+def test_without_the_program_its_package_is_started(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    found: dict[str, str] | str,
+    own: bool,
+    weights: bool,
+    state: str,
+    says: str,
+) -> None:
+    packaged(monkeypatch, found, own=own)
+    (candidate,) = BACKEND.discover(bare(tmp_path, monkeypatch, weights=weights))
+    assert candidate.state == state
+    assert says in candidate.why
+
+
+def test_a_link_to_an_interpreter_is_an_environment_of_its_own(tmp_path: Path) -> None:
+    (tmp_path / "python").symlink_to(sys.executable)
+    assert _target.is_own(sys.executable)
+    assert not _target.is_own(str(tmp_path / "python"))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import msgspec
+import pytest
 
 from envcheck.compose.checked import actions, check_document, first_action
 from envcheck.formats import render
 from envcheck.schema.report import CheckDocument
-from envcheck.schema.verdict import BackendState, Judgement, Readiness, Remedy, Verdict
+from envcheck.schema.verdict import BackendState, Judgement, Readiness, Remedy, Status, Verdict
 from tests.compose.fixtures import titan_fits, titan_judgement, titan_v, verdict
 
 FIX = Remedy(says="Do it.", commands=("do it",))
@@ -76,6 +77,27 @@ def test_where_nothing_is_wrong_something_is_to_be_installed() -> None:
     assert found is not None
     assert found.says == "Install one of what runs here: Ollama and vLLM."
     assert found.commands == ("envcheck install vllm",)
+
+
+@pytest.mark.parametrize(
+    ("installed", "commands"),
+    [
+        ("not_met", ("envcheck install transformers",)),
+        ("met", ("pip install torch",)),
+        ("unknown", ("pip install torch",)),
+    ],
+)
+def test_what_is_not_there_at_all_is_installed_whole(installed: Status, commands: tuple[str, ...]) -> None:
+    torch = Remedy(says="Install torch.", commands=("pip install torch",))
+    verdicts = (
+        verdict("transformers.backend.installed", installed, fixed_by_install=True),
+        verdict("transformers.wheel.torch", "not_met", link="wheel", remedy=torch, fixed_by_install=True),
+    )
+    states = {"transformers": BackendState(status="ready_after_install", why="…")}
+    found = first_action(Judgement(worst="not_met", backends=states, verdicts=verdicts))
+    assert found is not None
+    assert found.commands == commands
+    assert "transformers.wheel.torch" in found.serves
 
 
 def test_what_is_ready_is_proved_first() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import msgspec
 import pytest
@@ -12,12 +13,12 @@ from envcheck.compose.overview import outcome
 from envcheck.compose.report import compose
 from envcheck.formats import render
 from envcheck.schema.blocks import Block, Commands, Fold, Part, Table
-from envcheck.schema.facts import Unknown
+from envcheck.schema.facts import Known, Unknown
 from envcheck.schema.plan import Decision, Plan, Rejected, Step
 from envcheck.schema.report import Report, Subject, Tables
 from envcheck.schema.run import Validation
-from envcheck.schema.snapshot import Nvidia
-from envcheck.schema.verdict import BackendState, Readiness
+from envcheck.schema.snapshot import Nvidia, Os
+from envcheck.schema.verdict import BackendState, Judgement, Readiness
 from tests.compose.fixtures import HEADER, cpu_box, fit_row, small_run, titan_judgement, titan_subject, titan_v, verdict
 
 WANTED = [
@@ -197,3 +198,84 @@ def test_ages_of_tables_are_in_the_appendix() -> None:
     report = compose(titan_subject(), HEADER)
     assert "torch wheels" in section_text(report, "appendix")
     assert "torch wheels" not in section_text(compose(titan_subject(tables=Tables()), HEADER), "appendix")
+
+
+def cpu_only(**changes: Any) -> Subject:
+    """llama.cpp is there and works with limits; nothing else is."""
+    backends = {"llama.cpp": BackendState(status="limited", why="no GPU was found")}
+    judgement = Judgement(worst="warning", backends=backends, verdicts=(verdict("llama.cpp.backend.installed"),))
+    return titan_subject(judgement=judgement, plan=None, **changes)
+
+
+NO_MODEL = "no GGUF model was found: name one with --model"
+
+
+@pytest.mark.parametrize(
+    ("validation", "first", "next_phase"),
+    [
+        (None, "Prove with real prompts what is installed (llama.cpp).", "prove an installed backend"),
+        (
+            Validation(runs=(small_run(),), unready={"llama.cpp": NO_MODEL}),
+            f"llama.cpp is there and could not be asked: {NO_MODEL}.",
+            "get an answer out of what is installed",
+        ),
+        (
+            Validation(
+                runs=(small_run(backend="llama.cpp", is_fallback=False, status="skipped", why=NO_MODEL, prompts=()),)
+            ),
+            f"llama.cpp is there and could not be asked: {NO_MODEL}.",
+            "get an answer out of what is installed",
+        ),
+        (
+            Validation(runs=(small_run(backend="llama.cpp", is_fallback=False, status="failed", why="it hung"),)),
+            "Find out why llama.cpp gave no answer: it hung.",
+            "get an answer out of what is installed",
+        ),
+        (
+            Validation(
+                runs=(small_run(backend="llama.cpp", is_fallback=False, status="failed", why="", interrupted=True),)
+            ),
+            "Prove with real prompts what is installed (llama.cpp).",
+            "prove an installed backend",
+        ),
+        (
+            Validation(runs=(small_run(backend="llama.cpp", is_fallback=False),)),
+            "Run the benchmark plan and compare each figure with its prediction.",
+            "run the benchmark plan on the proved backend",
+        ),
+    ],
+    ids=["nothing run", "nothing to ask", "skipped", "failed", "interrupted", "proved"],
+)
+def test_what_comes_first_follows_from_what_was_run(validation: Validation | None, first: str, next_phase: str) -> None:
+    answer = outcome(cpu_only(validation=validation))
+    assert answer.first is not None
+    assert answer.first.says == first
+    assert answer.next_phase.startswith(next_phase)
+
+
+@pytest.mark.parametrize(
+    ("family", "lines"),
+    [
+        ("linux", ("OLLAMA_CONTEXT_LENGTH=8192 OLLAMA_NUM_PARALLEL=1 ollama serve &", "sleep 3")),
+        (
+            "windows",
+            (
+                "$env:OLLAMA_CONTEXT_LENGTH = '8192'", "$env:OLLAMA_NUM_PARALLEL = '1'", "Start-Process ollama serve",
+                "Start-Sleep 3",
+            ),
+        ),
+    ],
+)  # fmt: skip
+def test_ollamas_server_is_started_before_its_model_is_fetched(family: str, lines: tuple[str, ...]) -> None:
+    command = "OLLAMA_CONTEXT_LENGTH=8192 OLLAMA_NUM_PARALLEL=1 ollama serve & ollama run qwen2.5:7b"
+    backends = {"ollama": BackendState(status="ready", why="…")}
+    machine = titan_v(os=Os(family=Known(value=family, source="--assume")))
+    subject = titan_subject(
+        snapshot=machine,
+        judgement=Judgement(worst="met", backends=backends, verdicts=()),
+        fits=(fit_row("Qwen2.5-7B", "ollama", command=command),),
+    )
+    report = compose(subject, HEADER)
+    blocks = [b for b in blocks_of(report) if isinstance(b, Commands) and b.says.startswith("Ollama: Qwen2.5-7B")]
+    assert blocks[0].lines[: len(lines)] == lines
+    assert blocks[0].lines[len(lines)] == "envcheck models pull qwen2.5:7b --from ollama"

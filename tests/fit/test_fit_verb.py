@@ -240,7 +240,8 @@ def test_the_largest_are_not_cut_below_four_bits_unless_asked(machine: str) -> N
     [
         ("fp8", "FineGrainedFP8Config()"),
         ("bnb-4bit", "BitsAndBytesConfig(load_in_4bit=True)"),
-        ("gptq-int4", "Qwen2.5-7B-Instruct-GPTQ-Int4"),
+        ("gptq-int4", 'model="Qwen/Qwen2.5-7B-Instruct-GPTQ-Int4"'),
+        ("int4", 'model="./Qwen2.5-7B-Instruct-INT4"'),
         ("bf16", 'model="Qwen/Qwen2.5-7B-Instruct", dtype="bfloat16", device_map="auto")'),
     ],
 )

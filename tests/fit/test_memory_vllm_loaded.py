@@ -8,6 +8,7 @@ import pytest
 
 from envcheck.fit.checkpoints import wide_layers
 from envcheck.fit.estimate import answer
+from envcheck.fit.memory_checkpoint import checkpoint_per_gpu
 from envcheck.fit.memory_scheme import release
 from envcheck.fit.memory_vllm_cache import Started
 from envcheck.fit.memory_vllm_loaded import loaded_bytes, multiplied_bytes, rotary_bytes
@@ -40,11 +41,26 @@ def request(model: str, version: str, given: dict[str, float] | None = None, **s
         ("google/gemma-4-26B-A4B-it-qat-q4_0-unquantized", "0.20.0", {}, 48.5),
         ("Qwen/Qwen3-14B-AWQ", "0.11.0", {"quantization": "awq_marlin"}, 9.3619),
         ("mistralai/Mixtral-8x22B-Instruct-v0.1", "0.4.1", {"tensor_parallel": 8}, 32.7642),
+        ("Qwen/Qwen3-Omni-30B-A3B-Instruct", "0.25.1", {"encoder_budget_tokens": 8192}, 59.19),
+        ("zai-org/GLM-OCR", "0.18.0", {"encoder_budget_tokens": 8192}, 2.2),
+        ("nvidia/Gemma-4-26B-A4B-NVFP4", "0.20.0", {"quantization": "modelopt"}, 17.89),
+        ("RedHatAI/gemma-4-26B-A4B-it-NVFP4", "0.19.1", {"quantization": "compressed-tensors"}, 15.67),
+        ("nvidia/Qwen3.6-35B-A3B-NVFP4", "0.22.1", {"quantization": "modelopt"}, 21.93),
+        ("Meta-Llama-3.1-405B-Instruct-FP8", "0.5.3", {"quantization": "fbgemm_fp8", "tensor_parallel": 8}, 57.752),
     ],
 )
 def test_weights_that_start_ups_printed(model: str, version: str, settings: dict[str, Any], printed: float) -> None:
     memory = answer(request(model, version, **settings))["memory_mib"]
     assert memory["weights_gpu"] / 1024 == pytest.approx(printed, rel=0.05)
+
+
+def test_what_makes_sound_of_an_answer_is_left_out() -> None:
+    omni = facts("Qwen/Qwen2.5-Omni-7B")
+    silent = loaded_bytes("Qwen/Qwen2.5-Omni-7B", omni, "bf16", Started(max_length=4096), None, False)
+    talker = sum(part.parameters for part in omni.parts if part.speaks)
+    assert silent is not None
+    assert talker > 1e9
+    assert checkpoint_per_gpu(omni, "bf16", 1, 1) == pytest.approx(silent - rotary_bytes(omni, ()) + 2 * talker)
 
 
 def test_a_start_up_without_a_budget_for_images_is_text_only() -> None:

@@ -15,8 +15,8 @@ from packaging.markers import Marker
 from envcheck.importers import assume
 from envcheck.install import profiles, shipped
 from envcheck.install.shipped import Fit, Line, Place, Shipped
-from envcheck.installing import _from_shipped, _meets
 from envcheck.judge.decide import decide
+from envcheck.locking import _meets, from_shipped
 from envcheck.schema.errors import EnvcheckError
 from envcheck.schema.plan import PlannedPackage
 from envcheck.schema.snapshot import Snapshot
@@ -133,7 +133,7 @@ def test_a_pin_that_the_lock_does_not_meet_is_resolved(pins: list[str], used: bo
     stated = {**MACHINES["linux_x86_64"], "gpus": [], "python": "3.12.2"}
     snapshot = assume.to_snapshot(assume.read(msgspec.json.encode(stated).decode(), "case"))
     chosen = profiles.load(["web"])
-    receipt = _from_shipped(snapshot, decide(snapshot, chosen, pins), chosen)
+    receipt = from_shipped(snapshot, decide(snapshot, chosen, pins), chosen)
     assert (receipt is not None) == used
     if receipt:
         assert "shipped with envcheck" in receipt.packages[0].origin

@@ -37,6 +37,44 @@ def test_the_plan_has_steps_for_a_person() -> None:
     assert words[words.index("--torch-backend") + 1] == "cu126"
     assert not {"ln", "LOCK"} & set(words)
     assert not any("bin/python" in word for word in words)
+    assert [step.argv[:3] for step in plan.steps[:3]] == [
+        ("uv", "venv", "--python"),
+        ("uv", "pip", "install"),
+        ("uv", "pip", "check"),
+    ]
+    assert plan.steps[-1].argv == ("envcheck", "verify", "--python", "env\\Scripts\\python.exe")
+    assert not any("rollback" in step.says or "generation" in step.says for step in plan.steps)
+
+
+@pytest.mark.parametrize(
+    ("gpus", "driver", "accelerator"),
+    [
+        (["NVIDIA GeForce RTX 5090"], "572.61", "cu128"),
+        (["NVIDIA GeForce RTX 5090"], "581.15", "cu130"),
+        (["NVIDIA GeForce GTX 1080 Ti"], "581.15", "cu126"),
+        (["NVIDIA GeForce RTX 3060"], "528.33", "cu126"),
+        (["Intel Arc B580"], "", "xpu"),
+        ([], "", "cpu"),
+    ],
+)
+def test_the_wheels_are_those_for_windows_and_its_driver(gpus: list[str], driver: str, accelerator: str) -> None:
+    stated = {"os": "windows", "arch": "x86_64", "python": "3.12.4", "gpus": [{"name": name} for name in gpus]}
+    stated |= {"driver": driver} if driver else {}
+    snapshot = assume.to_snapshot(assume.read(msgspec.json.encode(stated).decode(), "case"))
+    plan = prepare(snapshot, Wanted(profiles=("transformers",))).plan
+    assert plan.decision.accelerator == accelerator, plan.decision
+    install = plan.steps[1].argv
+    assert install[install.index("--torch-backend") + 1] == accelerator
+
+
+@pytest.mark.parametrize("profile", ["web", "embedded", "llama-cpp", "ollama-client", "vector", "data", "embeddings"])
+def test_every_profile_has_steps_in_their_order(profile: str) -> None:
+    snapshot = assume.to_snapshot(assume.read(msgspec.json.encode({**MACHINE, "gpus": []}).decode(), "case"))
+    plan = prepare(snapshot, Wanted(profiles=(profile,), python=Path("C:\\env\\Scripts\\python.exe"))).plan
+    assert not plan.blocked
+    assert all(step.manual and step.argv for step in plan.steps)
+    assert plan.steps[0].argv[:3] == ("uv", "pip", "freeze")
+    assert ("uv", "pip", "check") in [step.argv[:3] for step in plan.steps]
 
 
 def test_a_switch_is_refused_before_anything_is_written(windows: None, tmp_path: Path) -> None:

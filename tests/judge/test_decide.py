@@ -42,6 +42,14 @@ def test_named_decisions(case: dict[str, Any]) -> None:
             assert getattr(found.decision, key) == case[key], (found.decision.because, found.decision.rejected)
     assert case.get("because", "") in " ".join(found.decision.because)
     assert case.get("not", "") in " ".join(r.choice for r in found.decision.rejected)
+    assert case.get("asks") in (None, *found.choice.requirements), found.choice
+    if "index" in case:
+        assert [own.url for own in found.choice.indexes] == [case["index"]] * bool(case["index"])
+    if "instead" in case:
+        instead = found.instead.choice.requirements if found.instead else ("",)
+        assert case["instead"] in instead, instead
+    if "remedy" in case:
+        assert case["remedy"] in " ".join(block.remedy.says for block in found.blocked if block.remedy)
 
 
 def test_there_are_sixty_named_cases() -> None:

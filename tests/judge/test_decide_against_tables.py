@@ -19,6 +19,8 @@ from hypothesis import strategies as st
 from envcheck.importers import assume
 from envcheck.install.profiles import load
 from envcheck.judge.decide import Decided, decide
+from envcheck.judge.evaluate import evaluate
+from envcheck.schema.verdict import Intent, Judgement
 
 DATA = Path(__file__).parent.parent.parent / "requirements_matrix"
 WHEELS = tomllib.loads((DATA / "torch_wheels.toml").read_text())
@@ -183,6 +185,46 @@ def test_more_driver_never_takes_a_release_away(machine: dict[str, Any]) -> None
     torches = [decided({**machine, "driver": driver}, "embeddings").decision.torch for driver in drivers]
     releases = [numbers(torch or "0")[:2] for torch in torches]
     assert all(older <= newer for older, newer in pairwise(releases))
+
+
+def ways_out(judgement: Judgement, backend: str) -> str | None:
+    """The release that `check` calls the newest that runs here."""
+    return next((v.actual for v in judgement.verdicts if v.id == f"{backend}.backend.release"), None)
+
+
+def disagreement(machine: dict[str, Any], backend: str) -> str | None:
+    """Where `check` names a release and `install` plans another one, or plans one where everything is blocked."""
+    snapshot = assume.to_snapshot(assume.read(msgspec.json.encode(machine).decode(), "case"))
+    judgement, found = evaluate(snapshot, Intent(), [backend]), decide(snapshot, load([backend]))
+    state, named = judgement.backends[backend], ways_out(judgement, backend)
+    asked = next((line for line in found.choice.requirements if line.startswith(f"{backend}==")), None)
+    if found.blocked:
+        said = f"{named} is called the way out" if named else f"{backend} is {state.status}"
+        return said if named or state.status.startswith("ready") else None
+    if state.status == "blocked":
+        return f"{asked} is planned although {state.why}"
+    return f"{named} is called the way out, {asked} is planned" if named and asked != f"{backend}=={named}" else None
+
+
+@settings(max_examples=300, deadline=None)
+@given(machine=machines(), backend=st.sampled_from(["vllm", "sglang", "transformers"]))
+def test_what_is_called_the_way_out_is_what_is_planned(machine: dict[str, Any], backend: str) -> None:
+    assert disagreement(machine, backend) is None
+
+
+@settings(max_examples=200, deadline=None)
+@given(machine=machines().filter(lambda machine: bool(machine["gpus"])))
+def test_a_wheel_with_a_label_comes_with_the_torch_of_its_runtime(machine: dict[str, Any]) -> None:
+    found = decided(machine, "vllm")
+    for each in (found, found.instead):
+        if each is not None and each.choice.indexes:
+            (own,) = each.choice.indexes
+            asked = next(line for line in each.choice.requirements if line.startswith("vllm=="))
+            assert own.url.endswith(f"/{asked.removeprefix('vllm==').replace('+', '/')}")
+            assert asked.endswith(f"+{each.decision.accelerator}")
+            assert own.source.startswith("https://")
+            assert own.checked
+    assert found.instead is None or not found.instead.choice.indexes
 
 
 def test_a_driver_only_rule_would_fail_this_reading() -> None:

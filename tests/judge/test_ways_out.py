@@ -82,7 +82,7 @@ def test_an_old_driver_is_offered_the_newest_wheel_that_it_serves_before_a_new_d
     assert venv == "uv venv --python 3.12 .envs/vllm"
     assert install.startswith('uv pip install --python .envs/vllm "vllm==0.31.0+cu129" --extra-index-url https://')
     assert install.endswith("/0.31.0/cu129 --torch-backend=cu129")
-    assert ways[1].commands == ('envcheck install vllm --target .envs/vllm --pin "vllm==0.19.1"',)
+    assert ways[1].commands == ('envcheck install vllm --target .envs/vllm --pin "vllm==0.31.0+cu129"',)
 
 
 @pytest.mark.parametrize(

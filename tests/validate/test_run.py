@@ -198,6 +198,19 @@ def test_the_embedded_engine_is_proved() -> None:
 
 @pytest.mark.real_server
 @embedded
+def test_llama_cpp_is_proved_out_of_its_package(tmp_path: Path) -> None:
+    """As after `envcheck install llama-cpp`: no llama-server anywhere, and a model that is not the embedded one."""
+    model = tmp_path / "own.gguf"
+    model.symlink_to(str(weights()))
+    host = Host(env={"PATH": str(tmp_path), "HOME": str(tmp_path)}, ports=False, target_python=sys.executable)
+    run = validate(host, backends=["llama.cpp"], model=str(model), limits=PATIENT).runs[0]
+    assert (run.backend, run.status, run.device_used, run.is_fallback) == ("llama.cpp", "passed", "cpu", False)
+    assert run.load_ms is not None
+    assert run.memory_mib["ram_peak"] > 100
+
+
+@pytest.mark.real_server
+@embedded
 def test_a_running_llama_cpp_server_is_recognised_and_left_running() -> None:
     backend = load("envcheck.backends", "embedded", "BACKEND")
     engine = backend.open(HOST, backend.discover(HOST)[0], lambda line: None)

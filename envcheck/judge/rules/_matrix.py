@@ -97,6 +97,14 @@ def gfx_targets(case: Case) -> Targets | None:
     torch = case.torch
     if torch.rocm is None or torch.release is None or unreleased(torch.label):
         return None
-    release, variant = ".".join(map(str, torch.release)), "rocm" + ".".join(map(str, torch.rocm[:2]))
-    arch = tables.arch_list(release, variant)
-    return Targets(f"torch for {variant}", frozenset(arch.kernels), certain=False) if arch else None
+    return _of_torch(".".join(map(str, torch.release)), torch.label, torch.rocm)
+
+
+def _of_torch(release: str, label: str, rocm: Version) -> Targets | None:
+    """What torch's ROCm wheels are compiled for: the one its label names, else the one of this ROCm."""
+    stated = versions.local(label)
+    for variant in (stated if stated.startswith("rocm") else "", f"rocm{rocm[0]}.{rocm[1] if len(rocm) > 1 else 0}"):
+        arch = tables.arch_list(release, variant) if variant else None
+        if arch is not None:
+            return Targets(f"torch for {variant}", frozenset(arch.kernels), certain=False)
+    return None

@@ -34,7 +34,10 @@ def has_mla(case: Case) -> bool:
 
 def method(case: Case) -> str:
     """The quantization method by its short name, from the intent or the model's name; "" where none is stated."""
-    for text in (case.quantization, (case.option("quantization") or "").lower(), case.model):
+    asked = (case.quantization, (case.option("quantization") or "").lower())
+    if any(text.replace("_", "-").startswith("compressed-tensors") for text in asked):
+        return _compressed(case.model)
+    for text in (*asked, case.model):
         for name in (
             "awq_marlin",
             "gptq_marlin",
@@ -60,3 +63,14 @@ def method(case: Case) -> str:
         if "int4" in text or "w4a16" in text:
             return "gptq"
     return ""
+
+
+def _compressed(model: str) -> str:
+    """The scheme that a checkpoint in the compressed-tensors format uses, as far as its name tells."""
+    if _EIGHT_BITS.search(model):
+        return "fp8" if _FP8.search(model) else "int8"
+    return "compressed_tensors_w4a16" if _FOUR_BITS.search(model) else "compressed_tensors"
+
+
+_EIGHT_BITS = re.compile(r"w8a8|int8|fp8", re.IGNORECASE)
+_FOUR_BITS = re.compile(r"w4a16|awq|gptq|int4|4-?bit", re.IGNORECASE)

@@ -50,4 +50,4 @@ def _concerns(row: Requirement, device: Device | None) -> bool:
 
 def cuda_level(driver: str) -> str | None:
     """The newest CUDA that `driver` (a floor such as "570") serves, which Ollama's log prints as the driver."""
-    return tables.newest_cuda(driver if "." in driver else f"{driver}.999", windows=False)
+    return tables.newest_cuda(driver, windows=False)

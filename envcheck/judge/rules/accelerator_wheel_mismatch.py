@@ -5,14 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+import msgspec
+
 from envcheck.judge import versions
-from envcheck.judge.rule import Case, Rule, quoted, spoken
+from envcheck.judge.rule import Case, Rule, quoted, remedy_of, spoken
 from envcheck.judge.rules._common import finding
 from envcheck.judge.rules._matrix import installed, release_of, unreleased
 from envcheck.judge.stack import cuda_of_tag
 from envcheck.judge.versions import dotted
 from envcheck.schema.facts import value_of
-from envcheck.schema.verdict import Finding
+from envcheck.schema.verdict import Finding, Remedy
 
 CAUSE = "accelerator_wheel_mismatch"
 _BUILT_FOR = re.compile(r"\+?(cu\d{2,3})(?!\d)")
@@ -40,13 +42,29 @@ _EXTENSIONS = (
 
 def judge(case: Case) -> Iterator[Finding]:
     """Signs, then the CUDA tag of every extension against torch's, then CUDA builds on AMD machines."""
+    for found in _found(case):
+        yield msgspec.structs.replace(found, remedy=_remedy(case, found))
+
+
+def _found(case: Case) -> Iterator[Finding]:
     yield from spoken(case, CAUSE)
     yield from _tags(case)
     yield from _default_wheel(case)
     yield from _vendor(case)
     yield from _runtimes(case)
     yield from _bitsandbytes(case)
-    yield from proved(case)
+    yield from _proved(case)
+
+
+def _remedy(case: Case, found: Finding) -> Remedy:
+    """The cause's remedy with a command for the packages that the finding names, else for those that are there."""
+    remedy = remedy_of(CAUSE)
+    said = f" {found.says.lower()} ".replace("_", "-")
+    listed = [name for name in _EXTENSIONS if installed(case, name)]
+    named = [name for name in (*_EXTENSIONS, *listed) if f" {name} " in said or f" {name}'s " in said]
+    packages = dict.fromkeys(("torch", *(named or listed or ([case.backend] if case.backend in _EXTENSIONS else []))))
+    command = f"uv pip install --reinstall {' '.join(packages)} --torch-backend=auto"
+    return msgspec.structs.replace(remedy, commands=(command,))
 
 
 def _tags(case: Case) -> Iterator[Finding]:
@@ -195,6 +213,12 @@ _CUDART = re.compile(r"libcudart\.so\.(\d{2})")
 
 
 def proved(case: Case) -> Iterator[Finding]:
+    """`_proved` with the remedy for what it names."""
+    for found in _proved(case):
+        yield msgspec.structs.replace(found, remedy=_remedy(case, found))
+
+
+def _proved(case: Case) -> Iterator[Finding]:
     """What compiled modules are linked against, where a probe read it: the runtime's name has its major version."""
     torch = case.torch
     if torch.accelerator not in ("cuda", "cpu"):

@@ -6,28 +6,38 @@ import re
 from collections.abc import Iterator
 
 from envcheck.judge import tables
+from envcheck.judge.rows import load
 from envcheck.judge.rule import Case, Rule, spoken
 from envcheck.judge.rules._common import below, finding
 from envcheck.judge.rules._matrix import installed
 from envcheck.judge.rules._models import has_mla
 from envcheck.judge.versions import dotted, version
+from envcheck.schema.gaps import GpuFeatures
 from envcheck.schema.verdict import Confidence, Finding, Quote, Severity
 
 CAUSE = "attention_kernel_unsupported_on_gpu"
-_SMALL_SHARED_MEMORY = ((7, 5), (8, 6), (8, 9), (12, 0), (12, 1))
-"""Generations with at most 100 KiB (7.5: 64 KiB) of shared memory for a block.
-https://docs.nvidia.com/cuda/cuda-c-programming-guide/index.html#features-and-technical-specifications-technical-specifications-per-compute-capability"""
 
 
 def judge(case: Case) -> Iterator[Finding]:
     """Signs, then FlashInfer, FlashAttention and LoRA below Ampere, and MLA kernels on small shared memory."""
-    yield from spoken(case, CAUSE)
+    yield from (found for found in spoken(case, CAUSE) if not _old_compiler(case, found))
     yield from _flashinfer(case)
     yield from _chosen(case)
     yield from _latent(case)
     yield from _lora(case)
     yield from _capped(case)
     yield from _below_ampere(case)
+
+
+def _old_compiler(case: Case, found: Finding) -> bool:
+    """Whether the kernel is refused although every GPU is new enough: then the compiler is too old for it."""
+    floors = [match for quote in found.evidence if (match := _NEEDS.search(quote.text))]
+    known = [device.capability for device in case.nvidia if device.capability]
+    floor = (int(floors[0].group(1)), int(floors[0].group(2))) if floors else None
+    return floor is not None and bool(known) and all(have[:2] >= floor for have in known)
+
+
+_NEEDS = re.compile(r"requires GPUs with sm_?(\d{1,2})(\d) or higher", re.IGNORECASE)
 
 
 def _capped(case: Case) -> Iterator[Finding]:
@@ -91,12 +101,13 @@ def _asked(case: Case) -> Iterator[str]:
 def _latent(case: Case) -> Iterator[Finding]:
     if not has_mla(case) or case.backend not in ("sglang", "vllm"):
         return
+    small = {version(row.compute_capability): row.kib for row in load("gpu_features", GpuFeatures).shared_memory}
     for device in case.nvidia:
-        if device.capability and device.capability[:2] in _SMALL_SHARED_MEMORY:
+        if device.capability and device.capability[:2] in small:
             yield _finding(
                 "warning",
-                f"Latent attention's Triton kernels ask for more shared memory than {device.name} "
-                f"({dotted(device.capability)}) gives a block.",
+                f"Latent attention's Triton kernels ask for more shared memory than the {small[device.capability[:2]]} "
+                f"KiB that {device.name} gives a block.",
                 "likely",
                 case.quote("GPU", device.fact),
             )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from envcheck.judge.rule import Case, Rule, quoted, spoken
-from envcheck.judge.rules._arrivals import build_of_python_package, first_build, first_ollama, first_release
+from envcheck.judge.rules._arrivals import arrivals, build_of_python_package, first_build, first_ollama, first_release
 from envcheck.judge.rules._common import finding
 from envcheck.judge.versions import dotted, version
 from envcheck.schema.facts import value_of
@@ -18,6 +18,7 @@ CAUSE = "backend_too_old_for_model"
 def judge(case: Case) -> Iterator[Finding]:
     """Signs, then the release in which the model's family arrived."""
     yield from spoken(case, CAUSE)
+    yield from _unknown_type(case)
     for owner, since in first_release(case.model):
         have = case.package(owner)
         if have and have < since and "dev" not in (getattr(case.snapshot.python.package(owner), "value", "")):
@@ -31,6 +32,19 @@ def judge(case: Case) -> Iterator[Finding]:
             )
     yield from _ollama(case)
     yield from _llama_cpp(case)
+
+
+_UNKNOWN_TYPE = r"^(?:\W{0,6}|.{0,80}\s)KeyError: ['\"]([a-z][a-z0-9_]{2,40})['\"]\s*$"
+
+
+def _unknown_type(case: Case) -> Iterator[Finding]:
+    """transformers looks a model's type up in its table of configurations and has no such entry."""
+    for line, match in case.paste.matching("keyerror: ", _UNKNOWN_TYPE):
+        row = next((row for row in arrivals().family if row.model_type == match.group(1)), None)
+        if row and row.transformers:
+            says = f"transformers has no model type {row.model_type!r} here; {row.transformers} is the first that does."
+            yield finding(CAUSE, "blocker", says, quoted(line))
+            return
 
 
 _ARCHITECTURE = r"general\.architecture\s.{0,20}=\s{0,3}([\w.-]{2,40})"

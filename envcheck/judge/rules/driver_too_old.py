@@ -9,19 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from envcheck.judge import tables
+from envcheck.judge import tables, versions
+from envcheck.judge.rows import load
 from envcheck.judge.rule import Case, Rule, quoted, spoken
 from envcheck.judge.rules._common import finding, quotes, windows
 from envcheck.judge.rules._images import images
-from envcheck.judge.rules._matrix import release_of
+from envcheck.judge.rules._matrix import compiled_for, release_of
 from envcheck.judge.rules._ollama import cuda_level, driver_floor
+from envcheck.judge.tables import kernels_serve
 from envcheck.judge.versions import dotted, version
 from envcheck.schema.facts import text_of, value_of
+from envcheck.schema.gaps import KernelGaps
 from envcheck.schema.verdict import Finding, Quote
 
 CAUSE = "driver_too_old"
-_PTX_SHIPPED_FROM = (12, 8)
-"""From CUDA 12.8 on torch wheels carry PTX of their newest target (build_cuda.sh of pytorch: "12.0+PTX")."""
 
 
 def judge(case: Case) -> Iterator[Finding]:
@@ -31,9 +32,41 @@ def judge(case: Case) -> Iterator[Finding]:
         yield from _runtime(case, dotted(case.torch.cuda[:2]))
     elif not case.torch.label and next(iter(images(case)), None) is None:
         yield from _release(case)
+        yield from _any_build(case)
     yield from _image(case)
     yield from _toolkit(case)
+    yield from _compressed(case)
     yield from _ollama(case)
+
+
+def _any_build(case: Case) -> Iterator[Finding]:
+    """No torch is shown: a driver below the floor of CUDA 12, with which the default builds of torch come since 2.1."""
+    nvidia = case.snapshot.nvidia
+    driver, level = value_of(nvidia.driver), value_of(nvidia.cuda_driver)
+    row = next((row for row in reversed(tables.torch_wheels().release) if row.pypi == "cu121"), None)
+    if case.backend not in ("", "transformers") or not (driver or level) or row is None:
+        return
+    served = tables.serving(row.pypi_cuda, driver=driver, cuda_driver=None if driver else level, windows=windows(case))
+    if served.runs is False:
+        fact = nvidia.driver if driver else nvidia.cuda_driver
+        says = f"The driver is {text_of(fact)}; torch from {row.line} on needs {served.needs} by default."
+        yield finding(CAUSE, "warning", says, case.quote("driver", fact), confidence="possible")
+
+
+def _compressed(case: Case) -> Iterator[Finding]:
+    """Drivers before 550 cannot unpack the compressed machine code of CUDA 12.4 and later, and call it invalid.
+
+    https://github.com/ollama/ollama/blob/main/discover/cuda_compat.go
+    """
+    fact = case.snapshot.nvidia.driver
+    have = version(value_of(fact))
+    lines = list(case.paste.having("device kernel image is invalid"))
+    if lines and have and have < _UNPACKS:
+        says = f"Driver {dotted(have)} calls a kernel image invalid: compressed code of CUDA 12.4 and later needs 550."
+        yield finding(CAUSE, "blocker", says, quoted(lines[0]), case.quote("driver", fact))
+
+
+_UNPACKS = (550,)
 
 
 def _release(case: Case) -> Iterator[Finding]:
@@ -127,14 +160,20 @@ def _runtime(case: Case, runtime: str) -> Iterator[Finding]:
         )
         yield finding(CAUSE, "info", says, *evidence, confidence="possible")
     elif served.in_full is False:
-        yield _in_part(runtime, evidence)
+        yield _in_part(case, runtime, evidence)
 
 
-def _in_part(runtime: str, evidence: tuple[Quote, ...]) -> Finding:
-    """Machine code runs; what a wheel ships as PTX, or compiles at run time with its own toolkit, does not."""
-    serious = (version(runtime) or ()) >= _PTX_SHIPPED_FROM
+def _in_part(case: Case, runtime: str, evidence: tuple[Quote, ...]) -> Finding:
+    """Machine code runs; PTX, of the backend or of torch for a GPU that it has no machine code for, does not."""
     says = f"The driver serves CUDA {runtime} only in part: kernels shipped as PTX will be refused."
-    return finding(CAUSE, "warning" if serious else "info", says, *evidence, confidence="possible")
+    kernels, ptx = compiled_for(case)
+    by_ptx = ptx and any(
+        device.capability and kernels_serve(dotted(device.capability[:2]), kernels) is False for device in case.nvidia
+    )
+    torch = dotted(case.torch.release or ())
+    rows = load("kernel_gaps", KernelGaps).ptx
+    backend = any(row.backend == case.backend and versions.within(torch, row.torch) for row in rows)
+    return finding(CAUSE, "warning" if by_ptx or backend else "info", says, *evidence, confidence="possible")
 
 
 def _ollama(case: Case) -> Iterator[Finding]:

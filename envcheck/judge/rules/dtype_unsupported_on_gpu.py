@@ -10,7 +10,7 @@ from envcheck.judge.rules._common import at_least, below, finding
 from envcheck.judge.rules._models import is_bf16, is_fp8
 from envcheck.judge.versions import dotted
 from envcheck.schema.facts import TextFact
-from envcheck.schema.verdict import Finding
+from envcheck.schema.verdict import Finding, Severity
 
 CAUSE = "dtype_unsupported_on_gpu"
 
@@ -22,26 +22,29 @@ def judge(case: Case) -> Iterator[Finding]:
     if low and case.backend in ("vllm", "sglang"):
         yield from _bf16(case, low[0].name, dotted(low[0].capability or ()), low[0].fact)
     yield from _fp8_cache(case)
-    below_ada = [device for device in case.nvidia if device.capability and device.capability < (8, 9)]
-    if below_ada and is_fp8(case):
-        device = below_ada[0]
-        old = case.backend == "vllm" and below(case.package("vllm"), _MARLIN_FP8)
-        expanded = (
-            device.capability is not None and device.capability >= (7, 5) and not (case.need and case.need.experts)
-        )
-        emulated = case.backend == "vllm" and at_least(case.package("vllm"), _TRUSTED) and expanded
-        yield finding(
-            CAUSE,
-            "blocker"
-            if old or (case.backend == "sglang" and below(case.package("sglang"), (0, 5)))
-            else "info"
-            if emulated
-            else "warning",
-            f"The model is FP8; {device.name} ({dotted(device.capability or ())}) has no FP8 units"
-            + (", weights are expanded by Marlin kernels." if emulated else "."),
-            case.quote("GPU", device.fact),
-            confidence="likely",
-        )
+    yield from _fp8(case)
+
+
+def _fp8(case: Case) -> Iterator[Finding]:
+    """An FP8 model below 8.9: some releases expand its weights, others refuse it."""
+    low = [device for device in case.nvidia if device.capability and device.capability < (8, 9)]
+    if not low or not is_fp8(case):
+        return
+    device = low[0]
+    experts = bool(case.need and case.need.experts)
+    old = case.backend == "vllm" and below(case.package("vllm"), _MARLIN_FP8)
+    expanded = (device.capability or ()) >= (7, 5) and not experts
+    emulated = case.backend == "vllm" and at_least(case.package("vllm"), _TRUSTED) and expanded
+    refused = case.backend == "sglang" and (experts or below(case.package("sglang"), (0, 5)))
+    severity: Severity = "blocker" if old or refused else "info" if emulated else "warning"
+    yield finding(
+        CAUSE,
+        severity,
+        f"The model is FP8; {device.name} ({dotted(device.capability or ())}) has no FP8 units"
+        + (", weights are expanded by Marlin kernels." if emulated else "."),
+        case.quote("GPU", device.fact),
+        confidence="likely",
+    )
 
 
 def _fp8_cache(case: Case) -> Iterator[Finding]:
@@ -57,7 +60,8 @@ def _fp8_cache(case: Case) -> Iterator[Finding]:
 _CACHE = re.compile(r"kv_cache_dtype'?\W{1,3}([a-z0-9_]{2,12})", re.IGNORECASE)
 _TRUSTED = (0, 6)
 """Since when that holds for every dense FP8 checkpoint; mixtures of experts go through Triton kernels, which know no
-E4M3 below 8.9: https://github.com/vllm-project/vllm/issues/6815 , https://github.com/vllm-project/vllm/issues/18182"""
+E4M3 below 8.9: https://github.com/vllm-project/vllm/issues/6815 , https://github.com/vllm-project/vllm/issues/18182
+In SGLang they know none in any release yet: https://github.com/sgl-project/sglang/issues/13471 , and 38291"""
 _MARLIN_FP8 = (0, 5, 1)
 """The vLLM that first expands FP8 weights on Ampere: https://github.com/vllm-project/vllm/pull/5975"""
 

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 
 from envcheck.judge.rule import Case, Rule, quoted, spoken
 from envcheck.judge.rules._common import finding
+from envcheck.judge.rules._matrix import installed
 from envcheck.judge.versions import dotted
 from envcheck.schema.facts import Absent, Known, Unknown, value_of
-from envcheck.schema.verdict import Finding
+from envcheck.schema.verdict import Finding, Severity
 
 CAUSE = "os_or_arch_unsupported"
 _LINUX_ONLY = ("vllm", "sglang", "tensorrt-llm")
@@ -63,7 +64,9 @@ def _jetson(case: Case, fact: Known[str] | Absent | Unknown) -> Iterator[Finding
     for word in ("-tegra", "jetson", "jetpack", "orin (nvgpu)"):
         for line in case.paste.having(word):
             says = f"{case.backend} publishes no wheels for Jetson, whose CUDA and torch are its own."
-            yield finding(CAUSE, "warning", says, quoted(line), confidence="likely")
+            # Who has it installed built it, or took it from NVIDIA's containers for these boards.
+            there: Severity = "warning" if installed(case, case.backend) else "blocker"
+            yield finding(CAUSE, there, says, quoted(line), confidence="likely")
             return
     have = case.package("vllm")
     if case.backend == "vllm" and value_of(fact) == "aarch64" and have and have < _FIRST_ARM_WHEEL:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
+from envcheck.judge.rows import load
 from envcheck.judge.rule import Case, Rule, quoted, spoken
 from envcheck.judge.rules._common import finding
 from envcheck.schema.facts import Known
+from envcheck.schema.gaps import GpuFeatures
+from envcheck.schema.paste import compiled
 from envcheck.schema.verdict import Finding
 
 CAUSE = "p2p_or_iommu_fault"
@@ -40,9 +42,8 @@ def _consumer(case: Case) -> Iterator[Finding]:
     """
     size = case.option("tensor_parallel_size") or "1"
     cards = [d for d in case.nvidia if "geforce" in d.name.lower() and (d.capability or ()) >= (8, 9)]
-    bridged = [d for d in case.nvidia if _PCIE_ONLY.search(d.name)] + [
-        d for d in case.amd if re.search(r"radeon (?:rx|pro|ai)", d.name, re.IGNORECASE)
-    ]
+    alone = [row.match for row in load("gpu_features", GpuFeatures).pcie_only]
+    bridged = [d for d in case.nvidia + case.amd if any(compiled(match).search(d.name) for match in alone)]
     several = size.isdigit() and int(size) > 1
     if several and len(cards) > 1:
         says = f"{cards[0].name} cards have no direct path between them."
@@ -69,8 +70,5 @@ def _linked(case: Case) -> bool:
         if any(f" {link}" in line.text for link in ("NV1", "NV2", "NV4", "NV6", "NV8", "XGMI"))
     )
 
-
-_PCIE_ONLY = re.compile(r"rtx pro|\bl(?:40s?|20|4|2)\b", re.IGNORECASE)
-"""Cards without NVLink: their data sheets on https://www.nvidia.com/en-us/data-center/products/"""
 
 RULE = Rule(cause=CAUSE, link="device", judge=judge)

@@ -45,12 +45,13 @@ def _gap(case: Case, wanted: str, device: str) -> KernelGap | None:
 def _below(case: Case, wanted: str) -> Iterator[Finding]:
     """An NVIDIA GPU below the method's floor; for SGLang the floor of the same kernels in vLLM is a suspicion."""
     own = case.backend == "vllm"
-    row = tables.kernel_row("vllm", "quantization", wanted, installed(case, "vllm") if own else None)
+    row = tables.kernel_row("vllm", "quantization", wanted, installed(case, "vllm") if own else None, newest=True)
     floor = version(row.min_compute_capability) if row else None
     low = [device for device in case.nvidia if floor and device.capability and device.capability < floor]
     if row and low:
         has = ".".join(map(str, low[0].capability or ()))
-        says = f"{wanted} needs compute capability {row.min_compute_capability}; {low[0].name} has {has}."
+        name = wanted.replace("_", "-")
+        says = f"{name} needs compute capability {row.min_compute_capability}; {low[0].name} has {has}."
         yield finding(CAUSE, "blocker" if own else "warning", says, case.quote("GPU", low[0].fact), confidence="likely")
 
 

@@ -1,4 +1,4 @@
-"""The embedded llama.cpp as a program: one JSON argument in, one JSON line out when it is ready.
+"""llama.cpp as the package xllamacpp has it, as a program: one JSON argument in, one JSON line out when it is ready.
 
 Runs in a child process because it is native code under test: it may crash, hang or be killed without taking envcheck
 with it. It leaves by itself when its standard input closes, which happens when envcheck is gone for any reason.

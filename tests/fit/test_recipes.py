@@ -1,0 +1,72 @@
+"""Which parts a publisher shrinks."""
+
+from __future__ import annotations
+
+import pytest
+
+from envcheck.fit.checkpoints import SCHEMES
+from envcheck.fit.memory_checkpoint import checkpoint_per_gpu
+from envcheck.fit.models import catalog, find
+from envcheck.fit.recipes import owner, recipe, recipes
+from envcheck.schema.model import ModelFacts, ResolvedModel
+
+
+def facts(name: str) -> ModelFacts:
+    found = find(name)
+    assert isinstance(found, ResolvedModel)
+    return found.facts
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("nvidia/Qwen3.6-27B-NVFP4", "nvidia"),
+        ("RedHatAI/gemma-4-26B-A4B-it-NVFP4", "redhatai"),
+        ("Qwen3.6-27B-NVFP4", ""),
+        ("/models/nvidia/Qwen3.6-27B-NVFP4", ""),
+        ("./models", ""),
+        ("", ""),
+    ],
+)
+def test_the_owner_of_a_repository(name: str, expected: str) -> None:
+    assert owner(name) == expected
+
+
+def test_every_recipe_is_whole() -> None:
+    names = {model.name for model in catalog()}
+    architectures = {model.architecture for model in catalog()}
+    for row in recipes():
+        assert row.source.startswith("https://")
+        assert set(row.models) <= names
+        assert set(row.architectures) <= architectures
+        assert set(row.parts.values()) <= set(SCHEMES)
+
+
+def test_a_publisher_without_a_recipe_shrinks_what_the_scheme_does() -> None:
+    model = facts("Qwen3.6-27B")
+    assert recipe(model, "nvfp4", "somebody") is None
+    assert checkpoint_per_gpu(model, "nvfp4", 1, 1, publisher="somebody") == checkpoint_per_gpu(model, "nvfp4", 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("model", "scheme", "publisher", "gib"),
+    [  # files as vLLM prints their size while it loads them
+        ("Gemma-4-26B-A4B", "nvfp4", "redhatai", 15.30),
+        ("Gemma-4-26B-A4B", "nvfp4", "nvidia", 17.50),
+        ("Qwen3.6-35B-A3B", "nvfp4", "redhatai", 23.32),
+        ("Qwen3.6-35B-A3B", "nvfp4", "nvidia", 21.82),
+    ],
+)
+def test_files_are_as_large_as_their_parts(model: str, scheme: str, publisher: str, gib: float) -> None:
+    size = checkpoint_per_gpu(facts(model), scheme, 1, 1, drafting=True, publisher=publisher)
+    assert size is not None
+    assert size / 2**30 == pytest.approx(gib, rel=0.003)
+
+
+def test_layers_that_stay_wide_weigh_more() -> None:
+    model = facts("Nemotron-3-Nano-30B-A3B")
+    own = checkpoint_per_gpu(model, "nvfp4", 1, 1, publisher="nvidia")
+    everything = checkpoint_per_gpu(model, "fp8", 1, 1)
+    assert own is not None
+    assert everything is not None
+    assert own < everything * 0.65
