@@ -64,6 +64,11 @@ KNOWN = frozenset(
         "nvidia-cuda-nvrtc-cu12",
         "sgl-kernel",
         "sgl_kernel",
+        "sglang-kernel",
+        "kernels",
+        "torchcodec",
+        "liger-kernel",
+        "mistral-common",
         "sentence-transformers",
         "huggingface-hub",
         "huggingface_hub",
@@ -178,6 +183,10 @@ _NAMED_IN_ROWS = (
     "huggingface",
     "accelerate",
     "peft",
+    "deepspeed",
+    "kernels",
+    "mistral",
+    "liger",
 )
 """Parts of `KNOWN` names with which a row of a list without its header is found."""
 _WHOLE = 15

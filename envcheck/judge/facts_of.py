@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from envcheck.judge import tables
 from envcheck.judge.damaged import arguments, pins
+from envcheck.judge.driver_install import how
 from envcheck.judge.joined_facts import (
     backend_version,
     dtype_floor,
@@ -124,6 +125,11 @@ def _driver(scene: Scene) -> AnyFact:
     if at_least is None:
         return nvidia.driver
     return Known(value=at_least, source=f"oldest driver that reports CUDA {nvidia.cuda_driver.value}")
+
+
+def _driver_install(scene: Scene) -> AnyFact:
+    """How a driver is installed on this system, as the end of a sentence."""
+    return Known(value=how(scene.snapshot), source="driver_installs.toml")
 
 
 def _nvidia_state(scene: Scene) -> AnyFact:
@@ -257,6 +263,7 @@ VOCABULARY: dict[str, Path] = {
     "gpu.gfx": Path("text", _per_gpu(gfx_of, "amd"), per_gpu=True),
     "gpu.ecc_uncorrected": Path("number", _per_gpu(lambda gpu: gpu.ecc_uncorrected, "nvidia"), per_gpu=True),
     "nvidia.driver": Path("version", _driver),
+    "install.driver": Path("text", _driver_install),
     "nvidia.cuda_driver": Path("version", _field("nvidia", "cuda_driver")),
     "nvidia.state": Path("text", _nvidia_state),
     "nvidia.stack": Path("driver", _driver_stack),

@@ -84,6 +84,21 @@ class Drivers(Record):
     toolkit: tuple[ToolkitDriver, ...]
 
 
+class DriverInstall(Sourced):
+    """How the driver gets onto a system."""
+
+    match: str
+    """Searched in the system's name; "" matches every system."""
+    says: str
+    """The end of a sentence that begins with what is to be installed."""
+
+
+class DriverInstalls(Record):
+    """`driver_installs.toml`; the first row that matches speaks."""
+
+    install: tuple[DriverInstall, ...]
+
+
 class GfxList(Sourced):
     """AMD targets that one consumer carries code for."""
 

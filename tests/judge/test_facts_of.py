@@ -33,7 +33,7 @@ def test_every_path_is_readable_and_unknown_is_not_invented(path: str) -> None:
     empty = scene(snapshot=Snapshot())
     fact = fact_of(path, empty)
     assert isinstance(fact, Known | Absent | Unknown | PerGpu)
-    from_tables = path.startswith(("release.", "rocm.", "kernels.", "pins."))
+    from_tables = path.startswith(("release.", "rocm.", "kernels.", "pins.", "install."))
     assert from_tables or not isinstance(fact, Known)
     assert kind_of(path) is not None
 

@@ -100,7 +100,7 @@ def _outside(there: str, specifiers: list[str]) -> bool:
         pair for text in specifiers for _, number in versions.clauses(text) or () if (pair := version(number))
     )
     number = version(mine)
-    return number is not None and bool(bounds) and not (len(specifiers) > 1 and bounds[0] <= number <= bounds[-1])
+    return number is not None and bool(bounds) and not (len(set(specifiers)) > 1 and bounds[0] <= number <= bounds[-1])
 
 
 _SHOWN_BY_COLLECT_ENV = ("flashinfer", "flashinfer-python", "triton", "torch", "torchvision", "transformers", "numpy")

@@ -9,9 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import msgspec
+
 from envcheck.judge import tables, versions
+from envcheck.judge.driver_install import how
 from envcheck.judge.rows import load
-from envcheck.judge.rule import Case, Rule, quoted, spoken
+from envcheck.judge.rule import Case, Rule, quoted, remedy_of, spoken
 from envcheck.judge.rules._common import finding, quotes, windows
 from envcheck.judge.rules._images import images
 from envcheck.judge.rules._matrix import compiled_for, release_of
@@ -20,13 +23,24 @@ from envcheck.judge.tables import kernels_serve
 from envcheck.judge.versions import dotted, version
 from envcheck.schema.facts import text_of, value_of
 from envcheck.schema.gaps import KernelGaps
-from envcheck.schema.verdict import Finding, Quote
+from envcheck.schema.verdict import Finding, Quote, Remedy
 
 CAUSE = "driver_too_old"
 
 
 def judge(case: Case) -> Iterator[Finding]:
     """Signs, then the driver against the CUDA runtime of torch, then against what Ollama needs."""
+    for found in _found(case):
+        yield msgspec.structs.replace(found, remedy=_remedy(case))
+
+
+def _remedy(case: Case) -> Remedy:
+    """The cause's remedy, with how a driver is installed on this system."""
+    remedy = remedy_of(CAUSE)
+    return msgspec.structs.replace(remedy, says=f"{remedy.says} A driver is installed {how(case.snapshot)}.")
+
+
+def _found(case: Case) -> Iterator[Finding]:
     yield from spoken(case, CAUSE)
     if case.torch.cuda and case.torch.accelerator == "cuda":
         yield from _runtime(case, dotted(case.torch.cuda[:2]))
