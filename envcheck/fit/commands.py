@@ -29,19 +29,34 @@ def llama(facts: ModelFacts, quant: str, context: int, concurrency: int, gpu_lay
     own = facts.repo if (facts.repo or "").lower().endswith(".gguf") else None
     file = shlex.quote(own or f"{facts.name}-{quant}.gguf")
     words = f"llama-server -m {file} -c {context * concurrency} -np {concurrency} -ngl {gpu_layers} -fa on"
+    if facts.role == "encoder":
+        words += " --embedding"
     if facts.vision and own is None:
         words += f" --mmproj {shlex.quote(f'mmproj-{facts.name}-f16.gguf')}"
     return f"{words} --n-cpu-moe {experts_away}" if experts_away else words
 
 
 def ollama(facts: ModelFacts, quant: str, context: int, concurrency: int) -> str:
-    """The server with its context and parallelism, and the model to ask for."""
-    tag = facts.ollama[0] if facts.ollama else facts.name.lower()
+    """The server with its context and parallelism, and the model to ask for (an encoder answers no prompt)."""
+    tag = _ollama_tag(facts)
     pulled = facts.repo == f"ollama:{tag}"
-    if not pulled and quant.upper() not in ("Q4_K_M", "MXFP4"):
+    if not pulled and quant.upper() not in ("Q4_K_M", "MXFP4_MOE"):
         tag += f"-{quant}" if ":" in tag else f":{quant}"
     server = f"OLLAMA_CONTEXT_LENGTH={context} OLLAMA_NUM_PARALLEL={concurrency} ollama serve"
-    return f"{server} & ollama run {shlex.quote(tag)}"
+    return f"{server} & ollama {'pull' if facts.role == 'encoder' else 'run'} {shlex.quote(tag)}"
+
+
+def _ollama_tag(facts: ModelFacts) -> str:
+    """Of the tags with this architecture the one that is named like the model; the first where none is."""
+    if not facts.ollama:
+        return facts.name.lower()
+    name = _letters(facts.name)
+    alike = [tag for tag in facts.ollama if _letters(tag.partition(":")[0]) in name]
+    return max(alike or facts.ollama[:1], key=lambda tag: len(_letters(tag.partition(":")[0])))
+
+
+def _letters(name: str) -> str:
+    return "".join(char for char in name.lower() if char.isalnum() or char == ".")
 
 
 def vllm(
@@ -55,6 +70,8 @@ def vllm(
         words += f" --tensor-parallel-size {tensor}"
     if pipeline > 1:
         words += f" --pipeline-parallel-size {pipeline}"
+    if facts.role == "encoder":
+        words += " --runner pooling"
     if devices:
         words += f" --gpu-memory-utilization {int(utilization * 100) / 100:.2f}"
     if quant in FLY_QUANTIZATION:
@@ -77,7 +94,7 @@ def transformers(facts: ModelFacts, quant: str, devices: tuple[Device, ...]) -> 
     shrunk = f', model_kwargs={{"quantization_config": {made}}}' if made else ""
     code = (
         f"from transformers import {name}pipeline; "
-        f'pipeline("text-generation", model={model}, dtype={dtype}, device_map={where}{shrunk})'
+        f'pipeline("{_task(facts)}", model={model}, dtype={dtype}, device_map={where}{shrunk})'
     )
     return f"python -c {shlex.quote(code)}"
 
@@ -90,6 +107,15 @@ def checkpoint(facts: ModelFacts, quant: str) -> str:
         return repo
     suffix = _SUFFIX.get(quant, quant.split("-")[0].upper())
     return variant(facts, quant) or f"./{repo.rpartition('/')[2]}-{suffix}"
+
+
+def _task(facts: ModelFacts) -> str:
+    """The task of `transformers.pipeline` (https://huggingface.co/docs/transformers/main_classes/pipelines)."""
+    if facts.architecture == "whisper":
+        return "automatic-speech-recognition"
+    if facts.role == "encoder":
+        return "feature-extraction"
+    return "image-text-to-text" if facts.vision else "text-generation"
 
 
 def variant(facts: ModelFacts, quant: str) -> str | None:

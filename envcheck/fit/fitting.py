@@ -9,7 +9,7 @@ from envcheck.fit import commands, kernels, memory_room, plan_llama, plan_transf
 from envcheck.fit.checkpoints import native_scheme
 from envcheck.fit.choosing import LLAMA_PLACINGS, Choice, Loaded, choose
 from envcheck.fit.memory_checkpoint import gguf_weights, known_quant, stored_bytes, weights_of_file
-from envcheck.fit.memory_hparams import from_facts
+from envcheck.fit.memory_hparams import absent, from_facts
 from envcheck.fit.memory_llama_settings import LlamaSettings
 from envcheck.fit.memory_need import concurrency_limit, context_limit, terms
 from envcheck.fit.plan_llama import LlamaModel
@@ -66,6 +66,8 @@ def fit(
         concurrency=concurrency,
         assumptions=assumptions + room.assumptions,
     )
+    if backend in GGUF_BACKENDS and model.architecture in absent(backend):
+        return _blank(asked, "no", f"{backend} has no code for {model.architecture} models")
     loaded = _loaded(model, backend, wanted, tensors)
     reason = room.gpus_unknown or (loaded if isinstance(loaded, str) else None)
     if reason is not None or isinstance(loaded, str):
@@ -79,14 +81,14 @@ def fit(
 
 
 def usual_quant(model: ModelFacts, backend: str, *, on_gpu: bool = True) -> str:
-    """What a backend loads of a model unless told otherwise: Q4_K_M of GGUF files, else what its publisher's own hold.
+    """What a backend loads of a model unless told otherwise: what its publisher's files hold, Q4_K_M in GGUF files.
 
-    16 bit on the processor, for which Transformers widens FP8 and MXFP4 (`quantizer_mxfp4.py` and
-    `quantizer_finegrained_fp8.py` of huggingface/transformers).
+    MXFP4 stays what it is in GGUF files (ggml-org/gpt-oss-20b-GGUF, and Ollama's gpt-oss). 16 bit on the processor, for
+    which Transformers widens FP8 and MXFP4 (`quantizer_mxfp4.py`, `quantizer_finegrained_fp8.py` of its quantizers).
     """
-    if backend in GGUF_BACKENDS:
-        return "Q4_K_M"
     published = native_scheme(model)
+    if backend in GGUF_BACKENDS:
+        return "MXFP4_MOE" if published == "mxfp4" else "Q4_K_M"
     return "bf16" if published in commands.UNQUANTIZED or not on_gpu else published
 
 

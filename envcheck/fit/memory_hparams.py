@@ -69,11 +69,22 @@ class Hparams(Record, cache_hash=True, gc=False):
 
 
 @cache
+def _tables() -> dict[str, Any]:
+    return tomllib.loads((folder("requirements_matrix") / "gguf_architectures.toml").read_text(encoding="utf-8"))
+
+
+@cache
 def architectures() -> dict[str, dict[str, Any]]:
     """The per-architecture table of `requirements_matrix/gguf_architectures.toml`."""
-    text = (folder("requirements_matrix") / "gguf_architectures.toml").read_text(encoding="utf-8")
-    table: dict[str, dict[str, Any]] = tomllib.loads(text)["architectures"]
+    table: dict[str, dict[str, Any]] = _tables()["architectures"]
     return table
+
+
+@cache
+def absent(backend: str) -> frozenset[str]:
+    """Model types that a backend of GGUF files cannot run, whatever the file."""
+    table = _tables()["absent"]
+    return frozenset(table["model_types"]) - frozenset(table["ollama_has"] if backend == "ollama" else ())
 
 
 def per_layer(value: object, count: int) -> tuple[int, ...]:

@@ -31,6 +31,8 @@ def with_speed(row: FitRow, facts: ModelFacts, room: Room, calibrations: Sequenc
     """
     if row.memory_mib is None or row.status in ("no", "unknown"):
         return row
+    if facts.role == "encoder":
+        return msgspec.structs.replace(row, assumptions=(*row.assumptions, "no speed: an encoder generates no tokens"))
     question = _workload(row, facts, room)
     if isinstance(question, str):
         return msgspec.structs.replace(row, assumptions=(*row.assumptions, f"no speed: {question}"))

@@ -7,6 +7,7 @@ import pytest
 from envcheck.api_fit import resolved
 from envcheck.fit import commands, search
 from envcheck.fit.fitting import fit, usual_quant
+from envcheck.fit.row_speed import with_speed
 from envcheck.schema.fit import Device, Room
 
 CARD = Device(
@@ -52,7 +53,7 @@ def test_a_folder_in_a_command_is_said_to_be_one(model: str, quant: str, says_so
     [
         ("gpt-oss-20b", "vllm", "mxfp4", (12.0, 14.5)),
         ("gpt-oss-20b", "transformers", "mxfp4", (12.0, 14.5)),
-        ("gpt-oss-20b", "llama.cpp", "Q4_K_M", (10.0, 12.0)),
+        ("gpt-oss-20b", "llama.cpp", "MXFP4_MOE", (10.5, 11.3)),
         ("Qwen2.5-7B-Instruct", "vllm", "bf16", (14.0, 14.5)),
     ],
 )
@@ -78,3 +79,62 @@ def test_no_quantization_wider_than_the_published_is_proposed() -> None:
     assert not set(search.ladder("vllm", facts)) & {"bf16", "fp8", "gptq-int8"}
     (best,) = search.best_quant([facts], ["vllm"], 4096, 1, ROOM)
     assert best.quant == "mxfp4"
+
+
+@pytest.mark.parametrize(
+    ("model", "tag"),
+    [
+        ("Mistral-Small-3.2-24B-Instruct-2506", "mistral-small3.2:24b"),
+        ("deepseek-ai/DeepSeek-R1-0528-Qwen3-8B", "deepseek-r1:8b"),
+        ("Qwen3-8B", "qwen3:8b"),
+        ("deepseek-ai/DeepSeek-R1-Distill-Llama-8B", "deepseek-r1:8b-llama-distill"),
+        ("meta-llama/Llama-3.1-8B-Instruct", "llama3.1:8b"),
+        ("gpt-oss-20b", "gpt-oss:20b"),
+    ],
+)
+def test_ollamas_tag_is_the_one_named_like_the_model(model: str, tag: str) -> None:
+    facts = resolved(model).facts
+    command = commands.ollama(facts, usual_quant(facts, "ollama"), 8192, 1)
+    assert command.endswith(f" & ollama run {tag}")
+
+
+@pytest.mark.parametrize(
+    ("model", "backend", "said"),
+    [
+        ("bge-m3", "llama.cpp", "--embedding"),
+        ("bge-m3", "ollama", "& ollama pull bge-m3"),
+        ("bge-m3", "vllm", "--runner pooling"),
+        ("bge-m3", "transformers", 'pipeline("feature-extraction"'),
+        ("whisper-large-v3", "transformers", 'pipeline("automatic-speech-recognition"'),
+        ("Qwen2.5-VL-7B-Instruct", "transformers", 'pipeline("image-text-to-text"'),
+        ("Qwen2.5-7B-Instruct", "transformers", 'pipeline("text-generation"'),
+    ],
+)
+def test_a_command_asks_for_what_the_model_does(model: str, backend: str, said: str) -> None:
+    command = fit(resolved(model).facts, backend, None, 256, 1, ROOM).command
+    assert command is not None
+    assert said in command
+
+
+@pytest.mark.parametrize(
+    ("model", "backend", "status"),
+    [
+        ("whisper-large-v3", "llama.cpp", "no"),
+        ("whisper-large-v3", "ollama", "no"),
+        ("whisper-large-v3", "vllm", "fits"),
+        ("opt-1.3b", "llama.cpp", "no"),
+        ("Llama-3.2-11B-Vision-Instruct", "llama.cpp", "no"),
+        ("Llama-3.2-11B-Vision-Instruct", "ollama", "fits"),
+    ],
+)
+def test_what_a_backend_has_no_code_for_does_not_run(model: str, backend: str, status: str) -> None:
+    row = fit(resolved(model).facts, backend, None, 256, 1, ROOM)
+    assert row.status == status
+    assert ("has no code for" in row.why) == (status == "no")
+
+
+def test_an_encoder_has_no_speed() -> None:
+    facts = resolved("bge-m3").facts
+    row = with_speed(fit(facts, "vllm", None, 256, 1, ROOM), facts, ROOM)
+    assert row.speed is None
+    assert "no speed: an encoder generates no tokens" in row.assumptions
