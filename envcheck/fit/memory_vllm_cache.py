@@ -30,6 +30,10 @@ ALIGNED_LATENT, ALIGNED_LATENT_UNTIL, LATENT_ALIGNMENT = (0, 7, 2), (0, 8), 256
 """Releases that rounded a compressed entry of MLA up to this many bytes (`VLLM_CUDA_MEM_ALIGN_KV_CACHE`;
 https://github.com/vllm-project/vllm/pull/13109 shows 640 elements for 576)."""
 
+SCALED = 128
+"""Elements that share one f32 scale in the "fp8_ds_mla" layout of sparse MLA (656 bytes for an entry of 576 elements;
+vllm-project/vllm `v1/attention/backends/mla/flashmla_sparse.py`)."""
+
 F32_STATE = frozenset({"qwen3_5", "qwen3_5_moe", "qwen3_5_text", "qwen3_5_moe_text", "nemotron_h", "kimi_linear"})
 """Architectures whose configuration asks for recurrent state in f32 (`mamba_ssm_dtype`); others use the model's."""
 
@@ -82,11 +86,11 @@ class Pool(Record, cache_hash=True, gc=False):
 
 def specs(facts: ModelFacts, started: Started) -> tuple[Spec, ...]:
     """What every layer caches on one GPU, drafting layers included; layers that cache nothing are left out."""
-    layers = facts.layers()
-    found = [spec for layer in layers for spec in _layer_specs(facts, layer, started)]
+    by_layer = [_layer_specs(facts, layer, started) for layer in facts.layers()]
+    found = [spec for specs_of_layer in by_layer for spec in specs_of_layer]
     if started.draft_tokens and facts.mtp_layers:
-        drafting = [spec for spec in found if spec.token_bytes and not spec.window][-1:]
-        found += drafting * facts.mtp_layers
+        whole = [[s for s in some if s.token_bytes and not s.window] for some in by_layer]
+        found += next((some for some in reversed(whole) if some), []) * facts.mtp_layers
     if started.drafter and facts.drafter:
         # A drafter's layers look at every token, whatever window they were trained with.
         found += [spec for spec in found if spec.token_bytes and not spec.window][:1] * facts.drafter.layers
@@ -99,12 +103,8 @@ def _layer_specs(facts: ModelFacts, layer: Layer, started: Started) -> list[Spec
         found.append(Spec(token_bytes=0, state_bytes=_state_bytes(facts, layer.recurrent, started)))
     attention = layer.attention
     if isinstance(attention, LatentAttention):
-        width = attention.cached_elements * started.cache_bytes
-        if ALIGNED_LATENT <= started.version < ALIGNED_LATENT_UNTIL:
-            width = -(-width // LATENT_ALIGNMENT) * LATENT_ALIGNMENT
-        index = attention.index_dim * attention.index_heads > 0
-        found.append(Spec(token_bytes=round(width)))
-        if index:
+        found.append(Spec(token_bytes=_latent_bytes(attention, started)))
+        if attention.index_dim * attention.index_heads:
             # Index keys are fp8 with one f32 scale per 128 elements (DeepSeek V3.2 indexer cache).
             found.append(Spec(token_bytes=attention.index_dim + 4))
     elif isinstance(attention, Attention) and layer.caches:
@@ -118,6 +118,16 @@ def _layer_specs(facts: ModelFacts, layer: Layer, started: Started) -> list[Spec
             )
         )
     return found
+
+
+def _latent_bytes(attention: LatentAttention, started: Started) -> int:
+    """Bytes of one compressed entry: with an indexer, "fp8" scales every 128 elements and keeps the rotary key wide."""
+    if started.cache_bytes == 1 and attention.index_heads:
+        return attention.kv_rank + 4 * -(-attention.kv_rank // SCALED) + 2 * attention.rope_dim
+    width = attention.cached_elements * started.cache_bytes
+    if ALIGNED_LATENT <= started.version < ALIGNED_LATENT_UNTIL:
+        width = -(-width // LATENT_ALIGNMENT) * LATENT_ALIGNMENT
+    return round(width)
 
 
 def _state_bytes(facts: ModelFacts, recurrent: Recurrent, started: Started) -> int:
