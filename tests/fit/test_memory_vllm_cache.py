@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from envcheck.fit.memory_vllm_cache import Started, cache_width, capacity_tokens, pool, request_bytes, specs
-from envcheck.schema.model import ModelFacts
+from envcheck.schema.model import LatentAttention, ModelFacts
 from tests.fit.made import ALL, HYBRID, LATENT, PLAIN, WINDOWED
 
 MIB = 2**20
@@ -93,3 +94,22 @@ def test_a_larger_budget_never_holds_fewer_tokens(
 ) -> None:
     few, many = (capacity_tokens(facts, Started(max_length=8192, version=version), n) for n in sorted((a, b)))
     assert few <= many
+
+
+SPARSE = msgspec.structs.replace(
+    LATENT,
+    latent=LatentAttention(
+        heads=16, kv_rank=512, rope_dim=64, nope_dim=128, value_dim=128, index_heads=32, index_dim=128
+    ),
+    mtp_layers=1,
+)
+
+
+@pytest.mark.parametrize(
+    ("width", "draft", "layers"),
+    [(2, 0, 27 * (1152 + 132)), (1, 0, 27 * (656 + 132)), (1, 3, 28 * (656 + 132))],
+)
+def test_sparse_latent_attention_caches_its_index_too(width: float, draft: int, layers: int) -> None:
+    # 656 bytes: 512 elements in fp8, four f32 scales, the rotary key in 16 bit
+    started = Started(max_length=4096, version=(0, 20), cache_bytes=width, draft_tokens=draft)
+    assert sum(spec.token_bytes for spec in specs(SPARSE, started)) == layers
