@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from envcheck.host import Host
+from envcheck.install import pace
 from envcheck.install import profiles as recipes
 from envcheck.install.in_place import install_in_place, open_environment
 from envcheck.install.journal import Journal
@@ -99,7 +100,9 @@ def prepare(snapshot: Snapshot, wanted: Wanted, policy: Policy | None = None, ho
         blocked=blocked,
         warnings=warnings,
         mirrors=mirrors(host) if host is not None and not wanted.sources else {},
-        cost=cost_of(receipt.packages, _free(where)) if receipt and not is_current else None,
+        cost=cost_of(receipt.packages, _free(where), pace.bytes_per_s(host))
+        if receipt and host and not is_current
+        else None,
     )
     return Prepared(plan=plan, decided=decided, receipt=receipt, is_current=is_current)
 

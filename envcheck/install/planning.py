@@ -14,7 +14,7 @@ from envcheck.schema.recipe import Choice, Profile
 from envcheck.schema.snapshot import Snapshot
 
 ASSUMED_BYTES_PER_S = 12_500_000
-"""100 Mbit/s, for the estimate only."""
+"""100 Mbit/s, for the estimate only, where no download has been timed here."""
 ASSUMED_START_S = 5
 """Making, verifying and switching, for the estimate only."""
 UNPACKED = 4
@@ -106,18 +106,20 @@ def _sound(decided: Decided) -> str:
     return "; ".join(seen)
 
 
-def cost_of(packages: Sequence[PlannedPackage], free_bytes: int | None) -> Cost:
-    """Download, disk and time, from the sizes that the index states."""
+def cost_of(packages: Sequence[PlannedPackage], free_bytes: int | None, bytes_per_s: float | None = None) -> Cost:
+    """Download, disk and time, from the sizes that the index states and how fast packages have come here before."""
     sizes = [package.size_bytes for package in packages]
     known = sum(size for size in sizes if size is not None)
     unknown = sizes.count(None)
+    pace = bytes_per_s or ASSUMED_BYTES_PER_S
+    how = "as measured here before" if bytes_per_s else "assumed"
     return Cost(
         download_bytes=known,
         unknown_sizes=unknown,
         disk_needed_bytes=UNPACKED * known + SPARE_BYTES,
         disk_free_bytes=free_bytes,
-        seconds=None if unknown else ASSUMED_START_S + known // ASSUMED_BYTES_PER_S,
-        assumed="" if unknown else f"assumed: {ASSUMED_BYTES_PER_S * 8 // 1_000_000} Mbit/s and nothing in the cache",
+        seconds=None if unknown else ASSUMED_START_S + round(known / pace),
+        assumed="" if unknown else f"{pace * 8 / 1e6:.0f} Mbit/s, {how}, and nothing in the cache",
     )
 
 

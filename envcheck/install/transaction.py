@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from envcheck.host import Host
-from envcheck.install import uv
+from envcheck.install import pace, uv
 from envcheck.install.journal import OPEN, Entry, Journal, State
 from envcheck.install.layout import Layout, flush_all
 from envcheck.install.lockfile import exclusive
@@ -78,7 +78,10 @@ def install(
             arguments = ("--quiet", "--relocatable", "--python", python, folder)
             uv.call(host, "venv", *arguments, failed="No environment was made", held=(held,))
             progress("fetching, checking hashes and linking packages")
-            _fill(host, layout.folder(number), lock, (*sources, *index_arguments(receipt)), receipt.hint, held)
+            fetched = _fill(
+                host, layout.folder(number), lock, (*sources, *index_arguments(receipt)), receipt.hint, held
+            )
+            pace.remember(host, fetched, receipt.packages)
             write_receipt(layout.folder(number), receipt)
             note("built")
             progress("verifying the new environment")
@@ -120,19 +123,20 @@ def require_sound(wrong: Sequence[str]) -> None:
         raise EnvcheckError("The new environment is not what was planned: " + "; ".join(wrong[:5]))
 
 
-def _fill(host: Host, folder: Path, lock: Path, sources: Sequence[str], hint: str, held: int) -> None:
-    """Make a new environment hold the lock's packages and nothing else.
+def _fill(host: Host, folder: Path, lock: Path, sources: Sequence[str], hint: str, held: int) -> str:
+    """Make a new environment hold the lock's packages and nothing else; what uv said of a download.
 
     The cache is tried by itself first: every file is named by its hash, so nobody needs to be asked what is newest, and
     asking about each package takes longer than linking all of them.
     """
-    to = ("--quiet", "--python", str(folder / "bin" / "python"), "--require-hashes", "--only-binary", ":all:")
+    to = ("--python", str(folder / "bin" / "python"), "--require-hashes", "--only-binary", ":all:")
     failed = "The packages were not installed, and nothing was changed"
     if "--offline" not in sources:
         with contextlib.suppress(EnvcheckError):
             uv.call(host, "pip", "sync", *to, "--offline", *sources, str(lock), failed=failed, held=(held,))
-            return
-    uv.call(host, "pip", "sync", *to, *sources, str(lock), failed=failed, hint=hint, held=(held,))
+            return ""
+    done = uv.call(host, "pip", "sync", *to, *sources, str(lock), failed=failed, hint=hint, held=(held,))
+    return "" if "--offline" in sources else done.err
 
 
 def recover(layout: Layout, journal: Journal, progress: Progress) -> bool:

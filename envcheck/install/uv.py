@@ -114,7 +114,7 @@ def call(
     added = {name: value for name, value in (env or {}).items() if name not in clean.env}
     done = clean.run([program(host), *_with_users_indexes(arguments, clean)], timeout=LONG_S, env=added, held=held)
     if not done.ok:
-        words = " ".join((done.err or done.out or done.failure).split())
+        words = " ".join((_CHATTER.sub("", done.err) or done.out or done.failure).split())
         if _UNREACHABLE.search(words) is not None:
             raise UnreachableError(
                 f"{failed}: the package index cannot be reached: {words[-600:]} — {_NO_INDEX}", asked=_asked(words)
@@ -143,6 +143,8 @@ def _asked(words: str) -> str:
     return match[1] if match else ""
 
 
+_CHATTER = re.compile(r"^(?:Using Python|Resolved|Prepared|Installed) .*\n?", re.MULTILINE)
+"""What uv says before it fails."""
 _NO_INDEX = "connect to the network, name a mirror in UV_DEFAULT_INDEX, or use --offline with --wheelhouse."
 
 
