@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import sys
 import threading
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -128,7 +129,9 @@ def _first_met(
     for wish in _same_builds(choice, wished):
         if not any(place in silent for place in _places(wish)):
             try:
-                return _compile(host, wish, target, work, env), wish
+                lock = _compile(host, wish, target, work, env)
+                if wish.torch or _is_same_torch(choice, lock):
+                    return lock, wish
             except UnreachableError as error:
                 if not _places(wish):
                     break  # the package index itself
@@ -144,11 +147,7 @@ def _first_met(
 
 
 def _same_builds(choice: Choice, wished: _Wish) -> Iterator[_Wish]:
-    """The same builds, looked for in fewer places: without the index of a package, of torch, of both.
-
-    A torch must then bear its label: the package index strips labels from its own builds, so an unlabelled torch of
-    the same version may be any build.
-    """
+    """The same builds, looked for in fewer places: without the index of a package, of torch, of both."""
     owns = (wished.own, ()) if wished.own else ((),)
     for own in owns:
         if own != wished.own:
@@ -157,6 +156,16 @@ def _same_builds(choice: Choice, wished: _Wish) -> Iterator[_Wish]:
         for version in choice.torch_elsewhere:
             lines = (f"torch=={version}" if line.startswith("torch=") else line for line in wished.lines)
             yield _Wish(lines=tuple(lines), own=own)
+
+
+def _is_same_torch(choice: Choice, lock: dict[str, Any]) -> bool:
+    """Whether the torch found without the index of its variant is of that variant.
+
+    Without a label it is what the package index serves, and among `torch_elsewhere` only where that is the variant; an
+    index that has another build under the same number says so by its label.
+    """
+    found = next((row["version"] for row in lock.get("packages", []) if row["name"] == "torch"), None)
+    return found is None or found in choice.torch_elsewhere
 
 
 def _places(wish: _Wish) -> tuple[str, ...]:
@@ -173,13 +182,13 @@ def _unreachable(choice: Choice, silent: Sequence[str], error: UnreachableError)
     """One sentence on which index is missed, and the ways round it."""
     missed = [f"{own.package} of {own.url}" for own in choice.indexes if own.url in silent]
     if missed:
-        lies = f"{' and '.join(missed)} is in no other index, and that one cannot be reached from here"
-        return UnreachableError(f"{lies}: {_WAYS_ROUND}", asked=error.asked)
+        lies = f"{' and '.join(missed)} is in no other index, and that one cannot be reached from here ({error.cause})"
+        return UnreachableError(f"{lies}: {_WAYS_ROUND}", error.asked, error.cause)
     if choice.torch_backend is None:
         return error
     tried = ", ".join(choice.torch_elsewhere) or choice.torch_backend
-    says = f"The index of torch {choice.torch_backend} builds cannot be reached, and no other index has {tried}"
-    return UnreachableError(f"{says}: {_WAYS_ROUND} ({error})", asked=error.asked)
+    index = f"The index of torch {choice.torch_backend} builds cannot be reached ({error.cause})"
+    return UnreachableError(f"{index}, and no other index has {tried}: {_WAYS_ROUND}", error.asked, error.cause)
 
 
 _WAYS_ROUND = "give --wheelhouse with a bundle made where it can be, or name a mirror of it in UV_INDEX."
@@ -239,7 +248,14 @@ def _compile(
     lock = work / "pylock.toml"
     lock.unlink(missing_ok=True)
     options = ["--quiet", "--no-header", "--generate-hashes", "--only-binary", ":all:"]
-    options += ["--python-version", target.python, *(("--python-platform", target.platform) if target.platform else ())]
+    # Our own interpreter serves to resolve for any version; uv would look for one of that version first.
+    options += [
+        "--python",
+        sys.executable,
+        "--python-version",
+        target.python,
+        *(("--python-platform", target.platform) if target.platform else ()),
+    ]
     files = ("--format", "pylock.toml", "--output-file", str(lock), str(_written(wish, work)))
     failed = "No set of versions agrees"
     try:

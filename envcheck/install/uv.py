@@ -93,7 +93,9 @@ def program(host: Host) -> str:
 
 def scrubbed(host: Host) -> Host:
     """The host without the variables and settings that would silently install something else, or somewhere else."""
-    env = {**scrubbed_variables(host), "UV_NO_PROGRESS": "1", "NO_COLOR": "1"}
+    # An interpreter is always named; uv must not fetch one because a plan is for a version that is not here.
+    own = {"UV_NO_PROGRESS": "1", "NO_COLOR": "1", "UV_PYTHON_DOWNLOADS": "never"}
+    env = {**scrubbed_variables(host), **own}
     return Host(root=host.root, env=env, limit_s=LONG_S, level=host.level, ports=host.ports)
 
 
@@ -116,9 +118,9 @@ def call(
     if not done.ok:
         words = " ".join((_CHATTER.sub("", done.err) or done.out or done.failure).split())
         if _UNREACHABLE.search(words) is not None:
-            raise UnreachableError(
-                f"{failed}: the package index cannot be reached: {words[-600:]} — {_NO_INDEX}", asked=_asked(words)
-            )
+            asked, cause = _asked(words), words.rpartition("cause: ")[2][-200:]
+            says = f"{failed}: the package index cannot be reached ({f'{asked}: ' if asked else ''}{cause})"
+            raise UnreachableError(f"{says}: {_NO_INDEX}", asked=asked, cause=cause)
         raise EnvcheckError(f"{failed}: {words[-600:]}{f' — {hint}' if hint else ''}")
     return done
 
@@ -131,11 +133,14 @@ def _with_users_indexes(arguments: Sequence[str], clean: Host) -> list[str]:
 
 
 class UnreachableError(EnvcheckError):
-    """An index did not answer, or not with what was asked for. `asked` is the address, where uv names it."""
+    """An index did not answer, or not with what was asked for."""
 
-    def __init__(self, says: str, asked: str = "") -> None:
+    def __init__(self, says: str, asked: str = "", cause: str = "") -> None:
         super().__init__(says)
         self.asked = asked
+        """The address, where uv names it."""
+        self.cause = cause
+        """What the system said of it."""
 
 
 def _asked(words: str) -> str:

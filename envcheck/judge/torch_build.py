@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from envcheck.judge import rows, tables, versions
 from envcheck.judge.wheels import Build, WheelFacts, judge_build
 from envcheck.schema.requirement import Release
+from envcheck.schema.tables import TorchRelease
 
 BEHIND_MINORS = 2
 """A package that a constraint pushed back by more than this many releases of the table is worth a word."""
@@ -39,23 +42,36 @@ def kernels_of(build: Build, facts: WheelFacts) -> tuple[str, ...]:
 
 
 def elsewhere(build: Build, facts: WheelFacts, specifier: str) -> tuple[str, ...]:
-    """This build and older releases of its variant that run here as well, with their labels, newest first."""
+    """This build and older releases of its variant that run here as well, newest first: with their labels, and without
+    where the package index serves that variant (it strips the labels)."""
     version = asked(build, specifier)
-    if version != build.release.version:
-        return (f"{version}+{build.variant}",)
-    releases = tables.torch_wheels().release
-    older = releases[releases.index(build.release) :]
-    fitting = [r for r in older if build.variant in r.variants and versions.within(r.version, specifier) is not False]
-    return tuple(f"{r.version}+{build.variant}" for r in fitting if judge_build(r, build.variant, facts).runs)[:6]
+    running = [msgspec.structs.replace(build.release, version=version)]
+    if version == build.release.version:
+        releases = tables.torch_wheels().release
+        older = releases[releases.index(build.release) :]
+        fitting = (
+            r for r in older if build.variant in r.variants and versions.within(r.version, specifier) is not False
+        )
+        running = [r for r in fitting if judge_build(r, build.variant, facts).runs][:6]
+    return tuple(
+        name
+        for release in running
+        for name in (f"{release.version}+{build.variant}", release.version)
+        if "+" in name or _is_served(release, build.variant, facts)
+    )
 
 
 def is_default(build: Build, facts: WheelFacts) -> bool:
     """Whether the package index itself serves this build for the platform."""
+    return _is_served(build.release, build.variant, facts)
+
+
+def _is_served(release: TorchRelease, variant: str, facts: WheelFacts) -> bool:
     if facts.platform == "linux_aarch64":
-        return build.release.pypi_aarch64 == build.variant
+        return release.pypi_aarch64 == variant
     if facts.platform in ("windows_x86_64", "macos_arm64", "macos_x86_64"):
-        return build.variant == "cpu"
-    return build.release.pypi == build.variant
+        return variant == "cpu"
+    return release.pypi == variant
 
 
 def because_of(build: Build | None, facts: WheelFacts) -> list[str]:

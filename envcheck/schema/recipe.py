@@ -52,7 +52,7 @@ class Choice(Record):
     torch_index: str = ""
     """Address of the index of that tag, for tags that uv has no name for."""
     torch_elsewhere: tuple[str, ...] = ()
-    """This build and older ones of its variant that run here too ("2.13.0+cpu"), newest first: what to look for where
-    the index of the variant cannot be reached."""
+    """This build and older ones of its variant that run here too ("2.13.0+cpu"; without a label where the package
+    index serves that variant), newest first: what to look for where the index of the variant cannot be reached."""
     indexes: tuple[OwnIndex, ...] = ()
     """Packages that are looked for in an index of their own and nowhere else ("vllm==0.31.0+cu129")."""

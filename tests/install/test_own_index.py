@@ -55,7 +55,12 @@ class World:
             ("beside", "2.0", ()),
         )
         self.own = index(folder / "own", ("engine", "3.0+cu129", ("beside>=2",)), ("beside", "9.0", ()))
-        cache = {"UV_CACHE_DIR": str(folder / "cache"), "PATH": "/usr/bin:/bin", "HOME": str(folder)}
+        cache = {
+            "UV_CACHE_DIR": str(folder / "cache"),
+            "UV_HTTP_RETRIES": "0",
+            "PATH": "/usr/bin:/bin",
+            "HOME": str(folder),
+        }
         self.host = Host(env={"UV_DEFAULT_INDEX": default, **cache}, limit_s=60.0)
 
     def choice(self, url: str, version: str = "3.0+cu129") -> Choice:
@@ -167,6 +172,32 @@ def test_what_contradicts_itself_everywhere_is_said_of_the_decision(indexes: Wor
     )
     with pytest.raises(UnresolvableError, match=r"engine==3\.0\+cu129"):
         resolved(indexes.host, decided, ("engine",), HERE, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("there", "elsewhere", "found"),
+    [
+        (("2.0", "2.0+cu999"), ("2.0+cu999", "2.0"), "2.0+cu999"),
+        (("2.0",), ("2.0+cu999", "2.0"), "2.0"),
+        (("2.0",), ("2.0+cu999",), None),
+        (("2.0", "2.0+cpu"), ("2.0+cu999", "2.0"), None),
+    ],
+)
+def test_a_torch_from_elsewhere_is_of_the_variant_or_is_not_taken(
+    tmp_path: Path, there: tuple[str, ...], elsewhere: tuple[str, ...], found: str | None
+) -> None:
+    default = index(tmp_path / "default", *(("torch", version, ()) for version in there))
+    cache = {"UV_CACHE_DIR": str(tmp_path / "cache"), "UV_HTTP_RETRIES": "0"}
+    host = Host(env={"UV_DEFAULT_INDEX": default, **cache}, limit_s=60.0)
+    choice = Choice(requirements=("torch==2.0",), torch_backend="cu999", torch_index=SILENT, torch_elsewhere=elsewhere)
+    if found is None:
+        with pytest.raises(UnreachableError, match=r"no other index has 2\.0\+cu999"):
+            resolve(host, choice, HERE, tmp_path)
+        return
+    got = resolve(host, choice, HERE, tmp_path)
+    assert versions(got.packages) == {"torch": found}
+    assert got.torch_backend is None
+    assert got.notes == (f"the index of torch cu999 builds could not be reached: torch {found} was within reach",)
 
 
 def test_an_index_of_ours_does_not_hide_the_users_own(indexes: World) -> None:

@@ -114,6 +114,7 @@ def test_the_mirrors_of_a_project_and_of_the_user_reach_uv_and_nothing_else_does
     assert {name: value for name, value in env.items() if name.startswith("UV_")} == {
         "UV_NO_CONFIG": "1",
         "UV_NO_PROGRESS": "1",
+        "UV_PYTHON_DOWNLOADS": "never",
         "UV_INDEX": "company=https://user:secret@company.example/simple",
         "UV_DEFAULT_INDEX": "https://mine.example/simple",
         "UV_FIND_LINKS": f"{home}/work/wheels,/srv/user",

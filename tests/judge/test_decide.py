@@ -78,6 +78,22 @@ def test_an_exact_pin_is_the_version_decided_on() -> None:
 
 
 @pytest.mark.parametrize(
+    ("driver", "pins", "elsewhere"),
+    [
+        ("570.124.06", ["torch==2.10.0"], ("2.10.0+cu128", "2.10.0")),
+        ("570.124.06", ["torch==2.13.0"], ("2.13.0+cu129",)),
+        ("580.95.05", ["torch==2.13.0"], ("2.13.0+cu130", "2.13.0")),
+    ],
+)
+def test_the_package_index_stands_in_where_it_serves_the_same_variant(
+    driver: str, pins: list[str], elsewhere: tuple[str, ...]
+) -> None:
+    machine = {"os": "linux", "arch": "x86_64", "glibc": "2.39", "python": "3.12.3", "driver": driver}
+    found = decided({**machine, "gpus": [{"name": "NVIDIA GeForce RTX 5080"}]}, ["transformers"], pins)
+    assert found.choice.torch_elsewhere == elsewhere
+
+
+@pytest.mark.parametrize(
     ("gpus", "kernels"),
     [
         (["NVIDIA GeForce RTX 4090", "NVIDIA GeForce GTX 1080 Ti"], {"sm_86", "sm_60"}),
