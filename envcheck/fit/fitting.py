@@ -25,7 +25,9 @@ from envcheck.schema.snapshot import Snapshot
 
 BACKENDS = ("llama.cpp", "ollama", "vllm", "transformers")
 GGUF_BACKENDS = frozenset({"llama.cpp", "ollama"})
-CURRENT_LLAMA = LlamaSettings(context=0, flash_attention=True, latent_cache=True, limited_outputs=True)
+CURRENT_LLAMA = LlamaSettings(
+    context=0, flash_attention=True, latent_cache=True, limited_outputs=True, half_mask=True, gated_unit=True
+)
 """Today's llama.cpp: flash attention where the backend can, windows cached apart, logits for one row per sequence."""
 
 

@@ -20,8 +20,17 @@ LATENT_CACHE_BUILD = 7840
 ENCODER_WITHOUT_CACHE_BUILD = 5591
 """First build that keeps no cache for encoders (ggml-org/llama.cpp#13979 series, June 2025)."""
 
-LIMITED_OUTPUTS_BUILD = 9450
+GATED_UNIT_BUILD = 5776
+"""First build that makes the product of gate and up in one operation, beside both (ggml-org/llama.cpp#14158, June
+2025)."""
+HALF_MASK_BUILD = 9410
+"""First build that reserves the attention mask in f16 alone where flash attention is used (ggml-org/llama.cpp#23764,
+May 2026)."""
+LIMITED_OUTPUTS_BUILD = 9460
 """First build whose server reserves one row of logits per sequence (ggml-org/llama.cpp#23861, June 2026)."""
+FUSED_OPERATIONS_BUILD = 9924
+"""First build that says what became of `flash_attn = auto` in other words than "Flash Attention was auto, set to"
+(ggml-org/llama.cpp#24646, July 2026): a log with the former and without the latter is of this build or a later one."""
 
 DEFAULT_UBATCH = 512
 
@@ -48,6 +57,10 @@ class LlamaSettings(Record, cache_hash=True, gc=False):
     build_known: bool = True
     limited_outputs: bool = False
     """Logits are reserved for one token of each sequence, not for a whole ubatch."""
+    half_mask: bool = False
+    """With flash attention the mask is in f16 from the start, else in f32 first."""
+    gated_unit: bool = False
+    """Gate and up are there until their product is made; else it takes the place of one of them."""
     latent_cache: bool = False
     """MLA's compressed keys are the whole cache; else its values are cached beside them."""
     encoder_cache: bool = False
@@ -93,6 +106,7 @@ def from_log(
     """Settings as a log printed them; None there means not shown, so llama.cpp's default is assumed."""
     ik = bool(fork)
     build = build_number(version) if engine == "llama.cpp" else None
+    build = build or _least_build(settings)
     era = generation(settings, build)
     foreign = ik and settings.get("n_seq") is None
     return LlamaSettings(
@@ -108,6 +122,8 @@ def from_log(
         output_first=_output_first(settings, era, build),
         build_known=build is not None,
         limited_outputs=(build or 0) >= LIMITED_OUTPUTS_BUILD,
+        half_mask=(build or 0) >= HALF_MASK_BUILD,
+        gated_unit=build >= GATED_UNIT_BUILD if build else era == "streams",
         latent_cache=build >= LATENT_CACHE_BUILD if build else era == "streams",
         encoder_cache=not (era == "streams" or (build or 0) >= ENCODER_WITHOUT_CACHE_BUILD),
         devices=devices,
@@ -116,6 +132,12 @@ def from_log(
         mla=settings.get("mla_attn") or 0,
         attention_max_batch=settings.get("attn_max_b") or 0,
     )
+
+
+def _least_build(settings: dict[str, Any]) -> int | None:
+    """The build that a log without a number must at least be of; None where its words do not tell."""
+    unresolved = str(settings.get("flash_attn")).lower() == "auto" and settings.get("flash_attn_effective") is None
+    return FUSED_OPERATIONS_BUILD if unresolved and settings.get("n_ctx_seq") is not None else None
 
 
 def _ubatch(settings: dict[str, Any]) -> int:

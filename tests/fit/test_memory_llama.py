@@ -143,6 +143,43 @@ def test_a_cache_for_each_sequence_is_as_large_as_one_for_all() -> None:
     assert (split.streams, split.context_per_stream) == (5, 9984)
 
 
+@pytest.mark.parametrize(
+    ("version", "flash", "mib"),
+    [
+        ("9409 (0000000)", "enabled", 512 * (6 * 131072 + 16 * 4096) / MIB),
+        ("9410 (0000000)", "enabled", 4 * 512 * (128256 + 4096) / MIB),
+        ("9460 (0000000)", "enabled", 512 * (2 * 131072 + 4 * (3 * 14336 + 2 * 4096)) / MIB),
+        ("9460 (0000000)", "disabled", 4 * 512 * (33 * 131072 + 4 * 4096) / MIB),
+    ],
+)
+def test_masks_and_logits_shrank_in_2026(version: str, flash: str, mib: float) -> None:
+    long = {"ctx": 131072, "n_ctx_seq": 131072, "n_seq": 1}
+    found = terms(engine_version=version, settings={**long, "flash_attn": flash})
+    assert found["compute_gpu"] == pytest.approx(mib)
+
+
+@pytest.mark.parametrize(
+    ("said", "limited"),
+    [
+        ({"flash_attn": "auto", "n_ctx_seq": 8192}, True),
+        ({"flash_attn": "auto", "flash_attn_effective": True, "n_ctx_seq": 8192}, False),
+        ({"flash_attn": "enabled", "n_ctx_seq": 8192}, False),
+        ({"flash_attn": "auto"}, False),
+    ],
+)
+def test_a_log_that_leaves_auto_open_is_of_a_recent_build(said: dict[str, Any], limited: bool) -> None:
+    """As in lc-4a56c92d70-01: Ollama 0.32 prints no build, and says in new words what became of flash attention."""
+    found = from_log({"ctx": 8192, "n_seq": 1, **said}, "llama.cpp", None, None, 1)
+    assert (found.limited_outputs, found.half_mask, found.build_known) == (limited, limited, limited)
+    assert from_log({"ctx": 8192, **said}, "llama.cpp", None, "8133 (2b6dfe824)", 1).limited_outputs is False
+
+
+def test_host_layers_take_one_and_a_half_caches_beside_a_half_mask() -> None:
+    settings = {"ctx": 131072, "n_ctx_seq": 131072, "n_seq": 1, "flash_attn": "enabled", "gpu_layers": 2}
+    found = terms(engine_version="9924 (90e0f5cfc)", settings=settings)
+    assert found["compute_gpu"] == 128 + 3 * 256 + 512 * 16 * 4096 / MIB
+
+
 HPARAMS = memory_hparams.from_header(HEADER)
 assert HPARAMS is not None
 WEIGHTS = memory_gguf_weights.split(HPARAMS, "Q4_K - Medium", TYPES, "4.58 GiB (4.89 BPW)", "8.03 B")
