@@ -17,8 +17,8 @@ from envcheck.fit.model_names import quantization_in
 from envcheck.fit.recipes import owner
 from envcheck.schema.model import LatentAttention, ModelFacts
 
-_EMBEDDING_MODEL = re.compile(r"(?i)embed|(^|[/-])(e5|bge|gte)-|rerank")
-"""Names of models that vLLM loads without an output layer."""
+_EMBEDDING_MODEL = re.compile(r"(?i)embed|(^|[/-])(e5|bge|gte)-|rerank|reward|[-_]p?rm([-_]|$)")
+"""Names of models (embeddings, rerankers, reward models) that vLLM loads without an output layer."""
 _THREE_AXES = frozenset(
     {"qwen2", "qwen2_vl", "qwen2_5_vl", "qwen2_5_omni", "qwen3_vl", "qwen3_vl_moe", "glm4v", "glm4v_moe"}
 )

@@ -22,6 +22,7 @@ _QUANT = re.compile(
     r"|(?P<bnb4>bnb[-_]4bit|4bit[-_]bnb|bnb[-_]?nf4|nf4|unsloth[-_]bnb[-_]4bit)|(?P<bnb8>bnb[-_]8bit|llm[-_]int8)"
     r"|(?P<w4a16>w4a16(?:[-_]g\d+)?|autoround)|(?P<int4>int4|4[-_]?bits?)|(?P<w8a8>w8a8|w8a16|int8|8[-_]?bits?)"
     r"|(?P<exl>exl[23]|\d(?:\.\d+)?bpw)|(?P<gguffile>gguf|ggml)"
+    r"|(?P<aqlm>aqlm)|(?P<hqq>hqq)|(?P<vptq>vptq)|(?P<quip>quip(?:#|-sharp)?)|(?P<eetq>eetq)|(?P<low>[23][-_]?bits?)"
     r")(?![a-z0-9])",
     re.IGNORECASE,
 )
@@ -115,6 +116,8 @@ def quantization_in(name: str) -> str | None:
             continue
         elif kind == "w8a8" and found in ("gptq-int4", "gptq-int8", "fp8", "bnb-int8"):
             found = "gptq-int8" if (found or "").startswith("gptq") else found
+        elif kind == "low":
+            found = found or f"{match[0][0]}bit"
         else:
             found = {"w8a8": "int8"}.get(kind or "", kind)
     return found

@@ -14,6 +14,8 @@ from functools import lru_cache
 import msgspec
 
 from envcheck.fit.model_names import NameParts, is_size, size_in_billions, take_apart
+from envcheck.fit.pruned import WORD as PRUNED
+from envcheck.fit.pruned import base_words, is_pruned, stated_size, with_fewer_experts
 from envcheck.fit.tensors import parameter_count
 from envcheck.resources import folder
 from envcheck.schema.errors import EnvcheckError
@@ -26,9 +28,9 @@ _TELLING = frozenset(
     """
     vl v vision audio omni moe next lite mini nano small medium large air flash super ultra micro tiny hybrid h
     draft eagle eagle3 medusa dflash dflash2 dspark blip2 instructblip llava idefics3 assistant
-    tts asr ocr speech embedding reranker rm reward prm
+    tts asr ocr speech embedding reranker
     diffusion minitron solar mamba bitnet pruned drafter
-    siglip realtime mantis xcomposer2 xcomposer2d5 ovis1.6
+    siglip realtime mantis xcomposer2 xcomposer2d5 ovis1.6 ultravox
     """.split()  # noqa: SIM905
 )
 """Words that change the architecture: a name that has one which the catalog's entry lacks is not that entry."""
@@ -137,7 +139,10 @@ def find(name: str) -> ResolvedModel | Ambiguous | NotInCatalog:
         return _by_size(asked, parts)
     tagged = ":" in asked and "/" not in asked.removeprefix("ollama/")
     found = _by_tokens(asked, parts, ollama=True) if tagged else None
-    return found if isinstance(found, ResolvedModel) else _by_tokens(asked, parts)
+    if isinstance(found, ResolvedModel):
+        return found
+    found = _by_tokens(asked, parts)
+    return _pruned(asked, parts, found) if is_pruned(parts) and not isinstance(found, ResolvedModel) else found
 
 
 def _by_exact_name(asked: str) -> int | None:
@@ -179,7 +184,7 @@ def _by_tokens(asked: str, parts: NameParts, ollama: bool = False) -> ResolvedMo
 def _compatible(wanted: frozenset[str], tokens: frozenset[str], position: int) -> bool:
     """Whether an entry with these tokens may stand for a name that has more."""
     extra = wanted - tokens
-    if extra & _TELLING:
+    if extra & _TELLING or any(token.startswith(PRUNED) for token in extra):
         return False
     sizes = {token for token in tokens if is_size(token)}
     more = {token for token in extra if is_size(token)}
@@ -189,6 +194,24 @@ def _compatible(wanted: frozenset[str], tokens: frozenset[str], position: int) -
         return all(size_in_billions(token) is not None and "x" not in token for token in more)
     total = parameter_count(_facts_at(position)) / 1e9
     return all(abs((size_in_billions(token) or 0) - total) <= 0.15 * total for token in more)
+
+
+def _pruned(asked: str, parts: NameParts, other: Ambiguous | NotInCatalog) -> ResolvedModel | Ambiguous | NotInCatalog:
+    """The mixture whose experts were pruned to the size in the name, where one model of the catalog fits it."""
+    words, billions = base_words(parts), stated_size(parts)
+    active = {token for token in parts.sizes if size_in_billions(token) is None}
+    fitting: dict[str, ResolvedModel] = {}
+    for position, tokens in _token_sets():
+        same = frozenset(t for t in tokens if not is_size(t)) == words
+        stated = frozenset(t for t in tokens if is_size(t) and size_in_billions(t) is None)
+        if billions is None or not same or (stated and active and not stated & active):
+            continue
+        facts = with_fewer_experts(_facts_at(position), billions)
+        if facts is not None and facts.experts is not None:
+            said = f"{asked} is taken for {facts.name} with {facts.experts.count} experts, as many as its size leaves"
+            found = ResolvedModel(asked=asked, facts=facts, quantization=parts.quantization, assumptions=(said,))
+            fitting.setdefault(_shape(facts), found)
+    return next(iter(fitting.values())) if len(fitting) == 1 else other
 
 
 def _same_architecture(positions: list[int]) -> bool:
