@@ -39,7 +39,8 @@ def _gib(mib: float) -> str:
 
 
 def _band(band: Band) -> str:
-    return f"{band.value:.0f} ({band.low:.0f}–{band.high:.0f}) tok/s"
+    digits = 0 if band.value >= 10 else 1
+    return f"{band.value:.{digits}f} ({band.low:.{digits}f}–{band.high:.{digits}f}) tok/s"
 
 
 def console(rows: Sequence[FitRow], width: int | None = None) -> str:

@@ -42,6 +42,10 @@ class Answer(Record, gc=False):
     host: float
 
 
+LINUX_ONLY = frozenset({"vllm"})
+"""As `vllm.os.family` in `requirements_matrix/vllm.toml` judges it."""
+
+
 def fit(
     model: ModelFacts,
     backend: str,
@@ -70,6 +74,8 @@ def fit(
     )
     if backend in GGUF_BACKENDS and model.architecture in absent(backend):
         return _blank(asked, "no", f"{backend} has no code for {model.architecture} models")
+    if backend in LINUX_ONLY and room.os_family not in (None, "linux"):
+        return _blank(asked, "no", f"{backend} has wheels for Linux only; this is {room.os_family}")
     loaded = _loaded(model, backend, wanted, tensors)
     reason = room.gpus_unknown or (loaded if isinstance(loaded, str) else None)
     if reason is not None or isinstance(loaded, str):

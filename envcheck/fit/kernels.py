@@ -23,13 +23,15 @@ _METHOD = {
 def lacking(backend: str, quant: str, devices: Iterable[Device]) -> str | None:
     """Why no kernel of the backend's current release takes this format on one of these GPUs; None where one may.
 
-    Only NVIDIA's floors are in the table; a card of unknown compute capability may have kernels.
+    The floors are NVIDIA's; a card of unknown compute capability, or of a vendor nothing is said of, may have kernels.
     """
     row = _newest(backend, _METHOD.get(quant.lower(), ""))
     if row is None:
         return None
     floor = _number(row.min_compute_capability)
     for device in devices:
+        if row.vendors and device.vendor not in row.vendors:
+            return f"{backend} has no {quant} kernels for {device.name}"
         if device.vendor == "nvidia" and device.compute_capability and _number(device.compute_capability) < floor:
             return (
                 f"the {quant} kernels of {backend} need compute capability {row.min_compute_capability}, "

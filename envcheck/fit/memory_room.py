@@ -46,6 +46,7 @@ def of_snapshot(snapshot: Snapshot) -> Room:
         cpu=value_of(snapshot.cpu.name),
         ram_bandwidth_gbs=value_of(snapshot.cpu.memory_bandwidth_gbs),
         gpus_unknown=unknown,
+        os_family=value_of(snapshot.os.family),
         assumptions=tuple(dict.fromkeys(notes)),
     )
 

@@ -57,6 +57,9 @@ def point(w: Workload, k: Constants) -> Point | None:
     step = speed_terms.decode_seconds(w, engine, streams, middle, k)
     if step is None:
         return None
+    if streams > 1:
+        # At worst one after the other: a step for all never takes longer than one for each.
+        step = min(step, streams * (speed_terms.decode_seconds(w, engine, 1, middle, k) or step))
     prompt = speed_terms.prefill_seconds(w, engine, k) if w.prompt_tokens else None
     together = speed_terms.prefill_seconds(w, engine, k, streams) if prompt else 0.0
     # Requests that come together wait for each other's prompts: the average one for half of them.

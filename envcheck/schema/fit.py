@@ -41,6 +41,8 @@ class Room(Record, cache_hash=True):
     """Memory bandwidth of the processors, measured on this machine; None: not measured."""
     gpus_unknown: str | None = None
     """Why nobody could tell which GPUs there are; None: known, possibly none."""
+    os_family: str | None = None
+    """"linux", "windows", "macos"; None: unknown."""
     assumptions: tuple[str, ...] = ()
 
     @property

@@ -188,6 +188,8 @@ class KernelRow(Sourced):
     """Compute capability from which the hardware computes in the format; below it the weights are unpacked."""
     below: str = ""
     """First compute capability that is no longer served."""
+    vendors: tuple[str, ...] = ()
+    """Vendors whose GPUs have a kernel; empty: not said."""
     versions: str = ""
     note: str = ""
 

@@ -138,3 +138,24 @@ def test_an_encoder_has_no_speed() -> None:
     row = with_speed(fit(facts, "vllm", None, 256, 1, ROOM), facts, ROOM)
     assert row.speed is None
     assert "no speed: an encoder generates no tokens" in row.assumptions
+
+
+MAC = Device(
+    index=0, name="Apple M3 Max", vendor="apple", kind="unified", total_mib=65536.0, available_mib=49152.0
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("backend", "quant", "status", "says"),
+    [
+        ("vllm", "bf16", "no", "vllm has wheels for Linux only; this is macos"),
+        ("transformers", "awq", "no", "transformers has no awq kernels for Apple M3 Max"),
+        ("transformers", "bf16", "fits", "needs"),
+        ("llama.cpp", "Q4_K_M", "fits", "needs"),
+    ],
+)
+def test_a_mac_runs_what_has_code_for_it(backend: str, quant: str, status: str, says: str) -> None:
+    room = Room(devices=(MAC,), ram_mib=49152.0, os_family="macos")
+    row = fit(resolved("Qwen2.5-7B-Instruct").facts, backend, quant, 4096, 1, room)
+    assert (row.status, row.command is None) == (status, status == "no")
+    assert row.why.startswith(says)
