@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from envcheck.host import Host
-from envcheck.install import pace
+from envcheck.install import bundle, pace
 from envcheck.install import profiles as recipes
-from envcheck.install.in_place import install_in_place, open_environment
+from envcheck.install.in_place import from_folders, install_in_place, open_environment
 from envcheck.install.journal import Journal
 from envcheck.install.layout import Layout, open_target
 from envcheck.install.planning import cost_of, manual_steps, require_room, steps_for
@@ -66,10 +66,17 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True):
     """What the new generation will be; None where nothing was resolved."""
     is_current: bool = False
     """The target is that already."""
+    found: int | None = None
+    """The change in use when the plan was made; None where there was none."""
+
+
+class ChangedMeanwhileError(EnvcheckError):
+    """Another installation changed the environment after the plan was made."""
 
 
 def prepare(snapshot: Snapshot, wanted: Wanted, policy: Policy | None = None, host: Host | None = None) -> Prepared:
     """What would be done. With a host the versions are resolved (needs the index or a wheelhouse)."""
+    found = _number(wanted) if host is not None else None
     here = _kept(wanted) if host is not None else None
     earlier = here.profiles if here and not wanted.only else ()
     chosen = recipes.load((*earlier, *wanted.profiles))
@@ -84,6 +91,8 @@ def prepare(snapshot: Snapshot, wanted: Wanted, policy: Policy | None = None, ho
             receipt, warnings = (here, ()) if is_current else _locked(host, snapshot, wanted, decided, chosen)
         except UnresolvableError as error:
             blocked = (Blocked(says=f"no version works: {error}", remedy=_APART),)
+        if receipt is not None and not is_current and wanted.python is not None:
+            blocked = tuple(_from_folders(wanted.python, receipt))
         decided = (decided.taken(receipt.choice) if receipt else None) or decided
     where = str(wanted.target or wanted.python or "")
     steps: Iterable[Step] = ()
@@ -104,7 +113,7 @@ def prepare(snapshot: Snapshot, wanted: Wanted, policy: Policy | None = None, ho
         if receipt and host and not is_current
         else None,
     )
-    return Prepared(plan=plan, decided=decided, receipt=receipt, is_current=is_current)
+    return Prepared(plan=plan, decided=decided, receipt=receipt, is_current=is_current, found=found)
 
 
 def _locked(
@@ -114,9 +123,23 @@ def _locked(
     if not wanted.upgrade and not wanted.sources and (receipt := from_shipped(snapshot, decided, chosen)):
         return receipt, ()
     names = tuple(profile.name for profile in chosen)
+    if wanted.sources.folder is not None:
+        manifest = bundle.read(wanted.sources.folder)
+        bundle.require_profiles(wanted.sources.folder, manifest, names)
+        bundle.require_whole(wanted.sources.folder, manifest)
     with tempfile.TemporaryDirectory(prefix="envcheck-") as work:
         found, receipt = resolved(host, decided, names, Target(python=minor(snapshot)), Path(work), wanted.sources)
     return receipt, found.warnings
+
+
+def _from_folders(python: Path, receipt: Receipt) -> Iterator[Blocked]:
+    """Packages of the plan that somebody works on here: what is installed from a folder is not to be replaced."""
+    there = from_folders(open_environment(python))
+    for name in sorted({package.name for package in receipt.packages} & set(there)):
+        says = f"{name} is installed here {there[name]}, and this plan would replace it"
+        yield Blocked(
+            says=says, remedy=Remedy(says="Uninstall it first, or use --target for an environment of its own.")
+        )
 
 
 def execute(host: Host, wanted: Wanted, prepared: Prepared, progress: Progress) -> Plan:
@@ -142,6 +165,11 @@ def _carry_out(host: Host, wanted: Wanted, prepared: Prepared, receipt: Receipt,
         host=host, decided=prepared.decided, receipt=receipt, serves=serves, recheck=wanted.recheck, progress=progress
     ).wrong
 
+    def planned_on() -> None:
+        if (now := _number(wanted)) != prepared.found:
+            says = f"Another installation changed {prepared.plan.target} meanwhile (change {now})"
+            raise ChangedMeanwhileError(f"{says}: run the same command again.")
+
     with tempfile.TemporaryDirectory(prefix="envcheck-") as work:
         lock = Path(work) / "requirements.txt"
         lock.write_text(receipt.lock, encoding="utf-8")
@@ -155,6 +183,7 @@ def _carry_out(host: Host, wanted: Wanted, prepared: Prepared, receipt: Receipt,
                 verify=verify,
                 progress=progress,
                 sources=wanted.sources,
+                planned_on=planned_on,
             )
         return install(
             host,
@@ -165,6 +194,7 @@ def _carry_out(host: Host, wanted: Wanted, prepared: Prepared, receipt: Receipt,
             verify=verify,
             progress=progress,
             sources=wanted.sources,
+            planned_on=planned_on,
         )
 
 

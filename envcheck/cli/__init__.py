@@ -6,7 +6,7 @@ code, and `--debug`.
 
 from __future__ import annotations
 
-import gc
+import gc as collector  # the verb `gc` is a module of this package and takes that name when it is imported
 import os
 import sys
 from importlib import import_module
@@ -59,7 +59,7 @@ def _sentence(error: click.ClickException) -> str:
 def main() -> None:
     """Run the command line and leave with the documented exit code."""
     # Start-up makes many objects and no garbage: looking for some costs a tenth of a preflight.
-    gc.set_threshold(1_000_000)
+    collector.set_threshold(1_000_000)
     debug = "--debug" in sys.argv[1:]  # wherever it stands
     words = [word for word in sys.argv[1:] if word != "--debug"]
     try:
@@ -87,5 +87,5 @@ def main() -> None:
         )
         sys.exit(4)
     # The interpreter looks for garbage several times while it ends: an eighth of a check, for nothing.
-    gc.freeze()
+    collector.freeze()
     sys.exit(code if isinstance(code, int) else 0)

@@ -105,7 +105,13 @@ def COMMAND(  # noqa: N802
     made = prepared.plan
     if act and prepared.receipt is not None and (yes or prepared.is_current or _agreed(made, snapshot)):
         with shown() as progress:
-            made = installing.execute(host, wanted, prepared, progress)
+            try:
+                made = installing.execute(host, wanted, prepared, progress)
+            except installing.ChangedMeanwhileError:
+                if not yes:
+                    raise
+                progress("another installation changed the environment meanwhile: choosing versions again")
+                made = installing.execute(host, wanted, installing.prepare(snapshot, wanted, policy, host), progress)
     end = _ON_WINDOWS if value_of(snapshot.os.family) == "windows" else _ELSEWHERE if elsewhere else _NOT_YET
     deliver((_as_json(made) if format_name == "json" else _as_text(made, snapshot, end)) + "\n", output)
     return 1 if made.blocked or (strict and made.warnings) else 0

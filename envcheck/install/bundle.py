@@ -90,6 +90,38 @@ def read(folder: Path) -> Manifest:
         raise InputError(f"{folder / MANIFEST} cannot be read ({error}): make the bundle again.") from None
 
 
+def require_profiles(folder: Path, manifest: Manifest, names: Sequence[str]) -> None:
+    """Refuse a bundle that was not made for these profiles."""
+    if lacking := [name for name in names if name not in manifest.receipt.profiles]:
+        has = " and ".join(manifest.receipt.profiles)
+        make = " ".join(["envcheck bundle", *names, "-o", "DIR"])
+        raise InputError(f"The bundle {folder} is for {has}, not for {lacking[0]}: make one with `{make}`.")
+
+
+def require_whole(folder: Path, manifest: Manifest) -> None:
+    """Refuse a bundle whose files are not those it was made with, before any of them is opened.
+
+    The lock in the manifest says what they hash to. A wheel that it does not name is none of the bundle's, and each
+    package that it names must be there.
+    """
+    hashes = {path.name: _sha256(path) for path in sorted(folder.glob("*.whl"))}
+    locked = {line.partition("==")[0]: set(_HASH.findall(line)) for line in manifest.receipt.lock.splitlines()}
+    known = set[str]().union(*locked.values())
+    if strange := [name for name, digest in hashes.items() if digest not in known]:
+        says = f"{strange[0]} in {folder} is not a file that this bundle was made with"
+        raise InputError(f"{says}: copy the bundle again, or remove what was added.")
+    if missing := [name for name, wanted in locked.items() if wanted.isdisjoint(hashes.values())]:
+        raise InputError(f"The bundle {folder} lacks its wheel of {missing[0]}: copy the bundle again.")
+
+
+_HASH = re.compile(r"sha256:([0-9a-f]{64})")
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def _require_room(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -102,7 +134,7 @@ def _require_room(folder: Path) -> None:
 
 def _fetch(wheel: Wheel, path: Path) -> int:
     """One wheel, hashed while it arrives; it gets its name only when the hash is right."""
-    if path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == wheel.sha256:
+    if path.is_file() and _sha256(path) == wheel.sha256:
         return path.stat().st_size
     if urllib.parse.urlsplit(wheel.url).scheme not in ("https", "http", "file"):
         raise EnvcheckError(

@@ -7,7 +7,9 @@ an old one), is complete before the first change, and is what both a failed inst
 from __future__ import annotations
 
 import contextlib
+import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -84,6 +86,21 @@ def open_environment(python: Path) -> InPlace:
     return InPlace(prefix)
 
 
+def from_folders(place: InPlace) -> dict[str, str]:
+    """Normalised names of what is installed from a folder of this machine (PEP 610), and how."""
+    found = {}
+    for path in place.prefix.glob("lib/python*/site-packages/*.dist-info/direct_url.json"):
+        try:
+            said = json.loads(path.read_bytes())
+        except (OSError, ValueError):
+            continue
+        folder = said.get("dir_info") if isinstance(said, dict) else None
+        if isinstance(folder, dict):
+            name = re.sub(r"[-_.]+", "-", path.parent.name.partition("-")[0]).lower()
+            found[name] = "in editable mode" if folder.get("editable") is True else "from a folder"
+    return found
+
+
 def mend(place: InPlace, progress: Progress) -> None:
     """Undo what a dead installation left, before anything asks this environment's interpreter."""
     journal = Journal(place.state / "journal.jsonl")
@@ -111,6 +128,7 @@ def install_in_place(
     progress: Progress,
     sources: Offline = ONLINE,
     reinstall: bool = False,
+    planned_on: Callable[[], None] = lambda: None,
 ) -> int:
     """Add the lock's packages to the environment, or leave it as it was; the number of this change is returned.
 
@@ -119,6 +137,7 @@ def install_in_place(
     with _only_one(place, progress) as held:
         journal = Journal(place.state / "journal.jsonl")
         recover_in_place(place, journal, progress)
+        planned_on()
         number = max((entry.generation for entry in journal.entries()), default=0) + 1
         note = _notes(journal, number, "+".join(receipt.profiles))
         progress("saving the environment as it is")

@@ -257,7 +257,7 @@ def _compile(
         *(("--python-platform", target.platform) if target.platform else ()),
     ]
     files = ("--format", "pylock.toml", "--output-file", str(lock), str(_written(wish, work)))
-    failed = "No set of versions agrees"
+    failed = "No versions were chosen"
     try:
         uv.call(host, "pip", "compile", *options, *wish.torch, *wish.sources, *files, failed=failed, env=env)
     except UnreachableError:

@@ -35,6 +35,11 @@ class Offline(tuple[str, ...]):
 
     __slots__ = ()
 
+    @property
+    def folder(self) -> Path | None:
+        """The wheelhouse; None where there is none."""
+        return Path(self[-1]) if self else None
+
 
 ONLINE = Offline()
 
@@ -55,14 +60,18 @@ def install(
     progress: Progress,
     sources: Offline = ONLINE,
     keep: int = KEEP,
+    planned_on: Callable[[], None] = lambda: None,
 ) -> int:
     """Build, verify and switch to a new generation with exactly the lock's packages; its number is returned.
 
-    Raises EnvcheckError with the reason when it cannot; the environment is then what it was before.
+    `planned_on` raises where the environment is not the one that the lock was made for any more: it is called when
+    nobody else can change it. Raises EnvcheckError with the reason when it cannot; the environment is then what it was
+    before.
     """
     with exclusive(layout.state / "lock", WAIT_S, progress) as held:
         journal = Journal(layout.state / "journal.jsonl")
         recover(layout, journal, progress)
+        planned_on()
         previous = layout.current_number()
         profile = "+".join(receipt.profiles)
         number = max([*layout.numbers(), *(e.generation for e in journal.entries())], default=0) + 1

@@ -116,13 +116,26 @@ def call(
     added = {name: value for name, value in (env or {}).items() if name not in clean.env}
     done = clean.run([program(host), *_with_users_indexes(arguments, clean)], timeout=LONG_S, env=added, held=held)
     if not done.ok:
-        words = " ".join((_CHATTER.sub("", done.err) or done.out or done.failure).split())
+        words = _words(done)
         if _UNREACHABLE.search(words) is not None:
             asked, cause = _asked(words), words.rpartition("cause: ")[2][-200:]
-            says = f"{failed}: the package index cannot be reached ({f'{asked}: ' if asked else ''}{cause})"
-            raise UnreachableError(f"{says}: {_NO_INDEX}", asked=asked, cause=cause)
+            place = f"{asked}: {cause}" if asked else cause
+            says = f"{failed}: the package index cannot be reached ({place}): {_NO_INDEX}"
+            raise UnreachableError(says, asked, cause)
+        if _FULL.search(words) is not None:
+            raise EnvcheckError(f"{failed}: the disk is full: make room, for example with `envcheck gc`.")
         raise EnvcheckError(f"{failed}: {words[-600:]}{f' — {hint}' if hint else ''}")
     return done
+
+
+_FULL = re.compile(r"no space left on device|disk quota exceeded", re.IGNORECASE)
+
+
+def _words(done: Completed) -> str:
+    """What uv said of its failure, without the warnings before it."""
+    said = done.err or done.out or done.failure
+    at = said.find("error: ")
+    return " ".join((said[at:] if at >= 0 else said).split())
 
 
 def _with_users_indexes(arguments: Sequence[str], clean: Host) -> list[str]:

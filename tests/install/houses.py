@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -41,11 +42,15 @@ class Houses:
             self.env.pop(name, None)
         for state, packages in STATES.items():
             house = self.house(state)
+            lines = []
             for name, version in packages.items():
                 needs = ("starlette",) if (state, name) == ("new", "fastapi") else ()
-                wheel(house, name, version, requires=needs, files=files)
+                path = wheel(house, name, version, requires=needs, files=files)
+                lines.append(f"{name}=={version} --hash=sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}\n")
             python = f"{sys.version_info.major}.{sys.version_info.minor}"
-            receipt = Receipt(profiles=(PROFILE,), python=python, choice=Choice(requirements=()), packages=(), lock="")
+            receipt = Receipt(
+                profiles=(PROFILE,), python=python, choice=Choice(requirements=()), packages=(), lock="".join(lines)
+            )
             (house / bundle.MANIFEST).write_bytes(msgspec.json.encode(bundle.Manifest(platform="", receipt=receipt)))
         self.finish(*self.install(self.template(False), "old", False))
         self._users_environment(self.template(True))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -73,6 +74,49 @@ def test_a_wheel_with_another_hash_is_thrown_away(tmp_path: Path) -> None:
     with pytest.raises(EnvcheckError, match="does not have the hash"):
         bundle.write(tmp_path / "out", manifest, [wrong], "2026-11-21T00:00:00+00:00", lambda _: None)
     assert [p.name for p in (tmp_path / "out").iterdir()] == []
+
+
+def whole(folder: Path, *names: str) -> bundle.Manifest:
+    """A bundle with these wheels and their hashes in its lock."""
+    folder.mkdir()
+    lines = [
+        f"{name}==1.0 --hash=sha256:{hashlib.sha256(wheel(folder, name, '1.0').read_bytes()).hexdigest()}"
+        for name in names
+    ]
+    lock = "".join(f"{line}\n" for line in lines)
+    receipt = Receipt(profiles=("web",), python="3.12", choice=Choice(requirements=()), packages=(), lock=lock)
+    return bundle.Manifest(platform="", receipt=receipt)
+
+
+@pytest.mark.parametrize("damage", ["cut", "swapped", "added", "removed", ""])
+def test_a_bundle_is_what_it_was_when_it_was_made(tmp_path: Path, damage: str) -> None:
+    folder = tmp_path / "house"
+    manifest = whole(folder, "alpha", "beta")
+    path = folder / "alpha-1.0-py3-none-any.whl"
+    says = "alpha-1.0.*is not a file that this bundle was made with"
+    match damage:
+        case "cut":
+            path.write_bytes(path.read_bytes()[:100])
+        case "swapped":
+            wheel(folder, "alpha", "1.0", files=4)  # another wheel of that name and version, with a RECORD that agrees
+        case "added":
+            wheel(folder, "gamma", "1.0")
+            says = "gamma-1.0.*is not a file"
+        case "removed":
+            path.unlink()
+            says = "lacks its wheel of alpha"
+        case _:
+            bundle.require_whole(folder, manifest)
+            return
+    with pytest.raises(InputError, match=says):
+        bundle.require_whole(folder, manifest)
+
+
+def test_a_bundle_is_for_its_own_profiles(tmp_path: Path) -> None:
+    manifest = whole(tmp_path / "house", "alpha")
+    bundle.require_profiles(tmp_path, manifest, ["web"])
+    with pytest.raises(InputError, match="is for web, not for vector: make one with `envcheck bundle web vector"):
+        bundle.require_profiles(tmp_path, manifest, ["web", "vector"])
 
 
 text = st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]), max_size=30)

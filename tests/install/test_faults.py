@@ -14,16 +14,22 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from envcheck.importers import assume
+from envcheck.install import bundle
 from envcheck.install.in_place import mend, open_environment
 from envcheck.install.journal import Entry, Journal
 from envcheck.install.layout import Layout, open_target
 from envcheck.install.lockfile import exclusive
 from envcheck.install.planning import cost_of, require_room
-from envcheck.install.transaction import Offline, install, recover
+from envcheck.install.receipt import Receipt
+from envcheck.install.transaction import Offline, install, recover, wheelhouse_only
+from envcheck.installing import ChangedMeanwhileError, Wanted, execute, prepare
 from envcheck.schema.errors import EnvcheckError, InputError
 from envcheck.schema.plan import PlannedPackage
+from envcheck.schema.recipe import Choice
 from tests.install.conftest import NEW, OLD, World
 from tests.install.wheels import tree, wheel
 
@@ -281,7 +287,7 @@ def envcheck(*argv: str, **variables: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize(
     ("how", "says"),
-    [((), "nothing was changed"), (("--upgrade",), "No set of versions agrees")],
+    [((), "nothing was changed"), (("--upgrade",), "No versions were chosen")],
     ids=["shipped lock", "resolved"],
 )
 def test_no_network_is_one_sentence(tmp_path: Path, how: tuple[str, ...], says: str) -> None:
@@ -357,3 +363,55 @@ def test_the_lock_lasts_as_long_as_what_a_killed_installation_started(tmp_path: 
         os.kill(pid, signal.SIGKILL)
     with exclusive(path, 60, lambda _: None):
         pass
+
+
+def test_an_installation_planned_on_what_is_gone_changes_nothing(world: World, tmp_path: Path) -> None:
+    class MovedOnError(EnvcheckError):
+        """Somebody else was faster."""
+
+    def refuse() -> None:
+        raise MovedOnError
+
+    put(world, tmp_path / "env", OLD)
+    before = tree(tmp_path / "env" / "generations")
+    layout = open_target(tmp_path / "env")
+    with pytest.raises(MovedOnError):
+        install(
+            world.host, layout, world.lock(NEW), world.python, receipt=world.receipt(NEW), verify=lambda _: (),
+            progress=lambda _: None, sources=world.sources, planned_on=refuse,
+        )  # fmt: skip
+    assert tree(tmp_path / "env" / "generations") == before
+
+
+def test_two_plans_for_one_environment_do_not_undo_each_other(world: World, tmp_path: Path) -> None:
+    """Both were made when nothing was there; the later one knows nothing of the other's packages."""
+    house = tmp_path / "house"
+    for name, version in {"fastapi": "0.200", "uvicorn": "0.60", "pydantic": "2.40", "ollama": "1.0"}.items():
+        wheel(house, name, version)
+    lock = "".join(
+        f"{path.name.split('-')[0]}==1 --hash=sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}\n"
+        for path in house.glob("*.whl")
+    )
+    python = f"{sys.version_info.major}.{sys.version_info.minor}"
+    names = ("web", "ollama-client")
+    receipt = Receipt(profiles=names, python=python, choice=Choice(requirements=()), packages=(), lock=lock)
+    (house / bundle.MANIFEST).write_bytes(msgspec.json.encode(bundle.Manifest(platform="", receipt=receipt)))
+    snapshot = assume.to_snapshot(assume.read(f'os = "linux"\npython = "{python}.1"\ngpus = []\n', "m.toml"))
+    root, sources = tmp_path / "env", wheelhouse_only(house)
+    web = Wanted(profiles=("web",), target=root, sources=sources)
+    client = Wanted(profiles=("ollama-client",), target=root, sources=sources)
+    one, other = (prepare(snapshot, wanted, None, world.host) for wanted in (web, client))
+    assert execute(world.host, web, one, lambda _: None).generation == 1
+    with pytest.raises(ChangedMeanwhileError, match=r"meanwhile \(change 1\): run the same command again"):
+        execute(world.host, client, other, lambda _: None)
+    again = prepare(snapshot, client, None, world.host)
+    assert execute(world.host, client, again, lambda _: None).profile == "web+ollama-client"
+
+
+def test_every_verb_of_an_environment_ends_without_a_traceback(world: World, tmp_path: Path) -> None:
+    put(world, tmp_path / "env", OLD)
+    put(world, tmp_path / "env", NEW)
+    for verb, code in (("rollback", 0), ("gc", 0), ("rollback", 2)):
+        done = envcheck(verb, "--target", str(tmp_path / "env"))
+        assert done.returncode == code, done.stderr
+        assert "Traceback" not in done.stderr

@@ -11,6 +11,7 @@ import pytest
 
 from envcheck.install.in_place import (
     InPlace,
+    from_folders,
     install_in_place,
     open_environment,
     recover_in_place,
@@ -153,3 +154,21 @@ def test_without_the_saved_copy_nothing_is_touched(place: InPlace, quiet: Progre
     with pytest.raises(EnvcheckError, match="cannot be put back"):
         recover_in_place(place, journal, quiet)
     assert state(place) == before
+
+
+@pytest.mark.parametrize(
+    ("said", "how"),
+    [
+        ('{"url": "file:///home/me/fast-api", "dir_info": {"editable": true}}', "in editable mode"),
+        ('{"url": "file:///home/me/fast-api", "dir_info": {}}', "from a folder"),
+        ('{"url": "file:///home/me/x-1-py3-none-any.whl", "archive_info": {}}', None),
+        ('{"url": "https://example.org/x.whl", "archive_info": {}}', None),
+        ("[]", None),
+        ("not json", None),
+    ],
+)
+def test_what_somebody_works_on_is_known_by_its_origin(place: InPlace, said: str, how: str | None) -> None:
+    folder = next(place.prefix.glob("lib/python*/site-packages")) / "Fast_Api-1.0.dist-info"
+    folder.mkdir()
+    (folder / "direct_url.json").write_text(said)
+    assert from_folders(place).get("fast-api") == how
