@@ -176,20 +176,18 @@ def checkpoint_per_gpu(
     drafting: bool = False,
     head: bool = True,
     tower: bool = True,
-    publisher: str = "",
     speech: bool = True,
 ) -> float | None:
     """Bytes on the first GPU of a vLLM group: sharded linear layers and vocabulary, norms and surplus heads in full.
 
     `drafting` loads the layers for multi-token prediction too; without `head` the output layer is left out (embedding
-    models), without `tower` the image encoder (text only), without `speech` what makes sound of the answer. `publisher`
-    is the repository's owner, in lower case: some shrink other parts than the scheme does by itself. None for an
+    models), without `tower` the image encoder (text only), without `speech` what makes sound of the answer. None for an
     unknown scheme.
     """
     scheme = quant.lower()
     if not known_quant(scheme, gguf=False):
         return None
-    own = recipe(facts, scheme, publisher)
+    own = recipe(facts, scheme, facts.quantized_by)
     wide = wide_layers(facts, "fp8" if own and own.wide_attention else scheme)
     heads = facts.attention.kv_heads if facts.attention else tensor_parallel
     copies = {"all": tensor_parallel, "heads": min(tensor_parallel, heads), "none": 1}

@@ -14,7 +14,6 @@ import re
 from envcheck.fit.memory_checkpoint import checkpoint_per_gpu, gguf_weights
 from envcheck.fit.memory_vllm_cache import Started
 from envcheck.fit.model_names import quantization_in
-from envcheck.fit.recipes import owner
 from envcheck.schema.model import LatentAttention, ModelFacts
 
 _EMBEDDING_MODEL = re.compile(r"(?i)embed|(^|[/-])(e5|bge|gte)-|rerank|reward|[-_]p?rm([-_]|$)")
@@ -52,7 +51,6 @@ def loaded_bytes(
         drafting=started.draft_tokens > 0,
         head=not _EMBEDDING_MODEL.search(name),
         tower=not text_only,
-        publisher=owner(name),
         speech=False,
     )
     if stored is None:

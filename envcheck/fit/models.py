@@ -16,6 +16,7 @@ import msgspec
 from envcheck.fit.model_names import NameParts, is_size, size_in_billions, take_apart
 from envcheck.fit.pruned import WORD as PRUNED
 from envcheck.fit.pruned import base_words, is_pruned, stated_size, with_fewer_experts
+from envcheck.fit.recipes import owner, recipe
 from envcheck.fit.tensors import parameter_count
 from envcheck.resources import folder
 from envcheck.schema.errors import EnvcheckError
@@ -155,6 +156,9 @@ def _by_exact_name(asked: str) -> int | None:
 
 def _resolved(asked: str, position: int, parts: NameParts, assumptions: tuple[str, ...]) -> ResolvedModel:
     facts = _facts_at(position)
+    scheme, publisher = parts.quantization or "", owner(asked)
+    if recipe(facts, scheme, publisher) != recipe(facts, scheme, ""):
+        facts = msgspec.structs.replace(facts, quantized_by=publisher)
     return ResolvedModel(asked=asked, facts=facts, quantization=parts.quantization, assumptions=assumptions)
 
 

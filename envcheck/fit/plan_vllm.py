@@ -115,7 +115,7 @@ def _placed(model: VllmModel, devices: tuple[Device, ...], tensor: int, pipeline
     budget = min(share * smallest.total_mib, least_free)
     started = Started(max_length=1, tensor_parallel=tensor, cache_bytes=model.cache_bytes)
     pool = _pool(facts, started)
-    weights = checkpoint_per_gpu(facts, model.quant, tensor, pipeline) or 0.0
+    weights = checkpoint_per_gpu(facts, model.quant, tensor, pipeline, speech=False) or 0.0
     if model.stored is not None:
         weights = model.stored / count
     fixed = Need(

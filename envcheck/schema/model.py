@@ -292,6 +292,8 @@ class ModelFacts(Record, cache_hash=True, gc=False):
     ollama: tuple[str, ...] = ()
     """Ollama tags without their quantization ("qwen2.5:7b")."""
     aliases: tuple[str, ...] = ()
+    quantized_by: str = ""
+    """Owner of the repository asked for, lower case, where its quantized files shrink other parts than usual."""
     precision: Literal["float32", "bfloat16", "float16", "float8", "mxfp4"] = "bfloat16"
     """How the publisher stores the weights."""
     source: str = ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from envcheck.fit.checkpoints import SCHEMES
@@ -42,10 +43,28 @@ def test_every_recipe_is_whole() -> None:
         assert set(row.parts.values()) <= set(SCHEMES)
 
 
+def by(model: str, publisher: str) -> ModelFacts:
+    return msgspec.structs.replace(facts(model), quantized_by=publisher)
+
+
 def test_a_publisher_without_a_recipe_shrinks_what_the_scheme_does() -> None:
-    model = facts("Qwen3.6-27B")
-    assert recipe(model, "nvfp4", "somebody") is None
-    assert checkpoint_per_gpu(model, "nvfp4", 1, 1, publisher="somebody") == checkpoint_per_gpu(model, "nvfp4", 1, 1)
+    usual = checkpoint_per_gpu(facts("Qwen3.6-27B"), "nvfp4", 1, 1)
+    assert recipe(facts("Qwen3.6-27B"), "nvfp4", "somebody") is None
+    assert checkpoint_per_gpu(by("Qwen3.6-27B", "somebody"), "nvfp4", 1, 1) == usual
+
+
+@pytest.mark.parametrize(
+    ("name", "publisher"),
+    [
+        ("nvidia/Qwen3.6-27B-NVFP4", "nvidia"),
+        ("nvidia/Qwen3.6-27B-FP8", ""),  # no recipe for that scheme
+        ("Qwen/Qwen3.6-27B", ""),
+        ("meta-llama/Llama-3.1-405B-Instruct-FP8", ""),  # as names without an owner
+        ("RedHatAI/Meta-Llama-3.1-405B-Instruct-FP8", "redhatai"),
+    ],
+)
+def test_a_name_carries_its_owner_where_that_matters(name: str, publisher: str) -> None:
+    assert facts(name).quantized_by == publisher
 
 
 @pytest.mark.parametrize(
@@ -58,15 +77,14 @@ def test_a_publisher_without_a_recipe_shrinks_what_the_scheme_does() -> None:
     ],
 )
 def test_files_are_as_large_as_their_parts(model: str, scheme: str, publisher: str, gib: float) -> None:
-    size = checkpoint_per_gpu(facts(model), scheme, 1, 1, drafting=True, publisher=publisher)
+    size = checkpoint_per_gpu(by(model, publisher), scheme, 1, 1, drafting=True)
     assert size is not None
     assert size / 2**30 == pytest.approx(gib, rel=0.003)
 
 
 def test_layers_that_stay_wide_weigh_more() -> None:
-    model = facts("Nemotron-3-Nano-30B-A3B")
-    own = checkpoint_per_gpu(model, "nvfp4", 1, 1, publisher="nvidia")
-    everything = checkpoint_per_gpu(model, "fp8", 1, 1)
+    own = checkpoint_per_gpu(by("Nemotron-3-Nano-30B-A3B", "nvidia"), "nvfp4", 1, 1)
+    everything = checkpoint_per_gpu(facts("Nemotron-3-Nano-30B-A3B"), "fp8", 1, 1)
     assert own is not None
     assert everything is not None
     assert own < everything * 0.65
