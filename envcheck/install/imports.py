@@ -25,10 +25,10 @@ _ROLES = ("front", "back", "ahead-back", "ahead-front")
 
 
 class Imports:
-    """Imports of one environment under way."""
+    """The imports of `names` by the interpreter `python`; `clean` gives the variables."""
 
     def __init__(
-        self, clean: Host, python: str, names: Sequence[str], progress: Callable[[str], None], limit_s: float
+        self, clean: Host, python: str, names: Sequence[str], progress: Callable[[str], None], limit_s: float = LIMIT_S
     ) -> None:
         self._clean, self._python, self._names, self._limit_s = clean, python, tuple(dict.fromkeys(names)), limit_s
         self._progress, self._one_line = progress, threading.Lock()
@@ -36,6 +36,8 @@ class Imports:
         self._no_start = "nobody tried"
         self._said: dict[str, str] = {}
         """Package to what is wrong with its import; "" where it is sound."""
+        self._living: list[Child] = []
+        self._stopped = False
 
     def broken(self) -> list[str]:
         """What does not import, one sentence each; empty when everything does."""
@@ -52,10 +54,16 @@ class Imports:
         said = {name: self._said.get(name, self._no_start) for name in self._names}
         return [f"a package does not import: {name}: {why[:300]}" for name, why in said.items() if why]
 
+    def stop(self) -> None:
+        """End what is under way, from another thread; what has not been imported by then counts as broken."""
+        self._stopped = True
+        for child in list(self._living):
+            child.stop()
+
     def _share(self, folder: Path, role: str) -> None:
         """Let a child do its share, and others in its place where it is stopped on the way."""
-        while (stopped := self._one_child(folder, role)) is not None:
-            name, why = stopped
+        while not self._stopped and (ended := self._one_child(folder, role)) is not None:
+            name, why = ended
             if not name:
                 self._no_start = why
                 return
@@ -67,6 +75,9 @@ class Imports:
         argv = [self._python, "-I", _CHILD.name, str(folder), role, *self._names]
         name, is_through = "", False
         with Child(argv, self._clean.env, label="the interpreter", files=(_CHILD,)) as child:
+            self._living.append(child)
+            if self._stopped:  # stopped before this one was known
+                return None
             until = time.monotonic() + self._limit_s
             while (line := child.line(until - time.monotonic())) is not None:
                 until = time.monotonic() + self._limit_s
@@ -91,10 +102,3 @@ class Imports:
         with self._one_line:
             self._begun += 1
             self._progress(f"importing {name} ({self._begun} of {len(self._names)})")
-
-
-def broken_imports(
-    clean: Host, python: str, names: Sequence[str], progress: Callable[[str], None], limit_s: float = LIMIT_S
-) -> list[str]:
-    """What of `names` does not import with the interpreter `python`, one sentence each; `clean` gives the variables."""
-    return Imports(clean, python, names, progress, limit_s).broken()

@@ -11,7 +11,7 @@ import msgspec
 
 from envcheck.host import Host
 from envcheck.install import uv
-from envcheck.install.imports import LIMIT_S, broken_imports
+from envcheck.install.imports import LIMIT_S, Imports
 from envcheck.schema.plan import Decision
 from envcheck.schema.recipe import Choice
 
@@ -77,10 +77,14 @@ def unsound(
     names = [name for name in decided.choice.imports if name != "torch" or decided.choice.torch_backend is None]
     if decided.choice.torch_backend is not None:
         questions.append(lambda: _wrong_torch(clean, python, decided.decision))
-    questions.append(lambda: broken_imports(clean, python, names, progress))
-    with ThreadPoolExecutor(len(questions)) as pool:
-        answers = [pool.submit(question) for question in questions]
-        return [line for answer in answers for line in answer.result()]
+    imports = Imports(clean, python, names, progress)
+    with ThreadPoolExecutor(len(questions) + 1) as pool:
+        answers = [pool.submit(question) for question in (*questions, imports.broken)]
+        try:
+            return [line for answer in answers for line in answer.result()]
+        except BaseException:
+            imports.stop()  # the pool waits for its threads, and an interrupt should not wait for imports
+            raise
 
 
 def disagreements(host: Host, python: str, choice: Choice) -> list[str]:

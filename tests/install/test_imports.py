@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,7 @@ import pytest
 from envcheck.host import Host
 from envcheck.install import imports
 from envcheck.install._import_child import absolute, imported
-from envcheck.install.imports import broken_imports
+from envcheck.install.imports import LIMIT_S, Imports
 
 CHILD = Path(imports.__file__).with_name("_import_child.py")
 
@@ -34,9 +36,9 @@ def put(python: Path, **modules: str) -> list[str]:
     return list(modules)
 
 
-def broken(python: Path, names: list[str], limit_s: float = 300.0) -> tuple[list[str], list[str]]:
+def broken(python: Path, names: list[str], limit_s: float = LIMIT_S) -> tuple[list[str], list[str]]:
     said: list[str] = []
-    return broken_imports(Host(), str(python), names, said.append, limit_s), said
+    return Imports(Host(), str(python), names, said.append, limit_s).broken(), said
 
 
 @pytest.mark.parametrize("processors", [1, 2, 8])
@@ -87,8 +89,19 @@ def test_a_hang_costs_its_limit(python: Path) -> None:
 
 
 def test_no_interpreter_is_said(python: Path) -> None:
-    (found,) = broken_imports(Host(), sys.executable, ["module_that_nobody_has"], lambda _: None)
+    (found,) = Imports(Host(), sys.executable, ["module_that_nobody_has"], lambda _: None).broken()
     assert "ModuleNotFoundError" in found
+
+
+def test_who_interrupts_does_not_wait_for_imports(python: Path) -> None:
+    begun = threading.Event()
+    names = put(python, endless="import time\nwhile True: time.sleep(1)\n", other="import time\ntime.sleep(600)\n")
+    running = Imports(Host(), str(python), names, lambda _: begun.set())
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(running.broken)
+        assert begun.wait(60)
+        running.stop()
+        assert len(answer.result(60)) == 2
 
 
 SOURCE = b'''"""import nothing"""
