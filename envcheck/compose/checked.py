@@ -46,8 +46,9 @@ def first_action(judgement: Judgement, validation: Validation | None = None) -> 
     """What to do first: prove what is ready, else the most useful remedy; None when no remedy is known or needed."""
     ready = ready_to_prove(judgement, validation)
     if ready:
+        ready.sort(key=_rank)
         titles = listed([backend_title(name) for name in ready])
-        command = shlex.join(["envcheck", "run", *(word for name in ready[:1] for word in ("--backend", name))])
+        command = shlex.join(["envcheck", "run", *(word for name in ready for word in ("--backend", name))])
         word = "ready" if any(judgement.backends[name].status == "ready" for name in ready) else "installed"
         return Action(says=f"Prove with real prompts what is {word} ({titles}).", commands=(command,))
     most_useful = next(iter(actions(judgement)), None)
@@ -180,13 +181,17 @@ def _can_be_mended(verdict: Verdict) -> bool:
 def _urgency(group: list[Verdict], installed: set[str], *, stuck: bool) -> tuple[int, ...]:
     weight = min(_weight(v, installed) for v in group)
     backends = {v.backend for v in group}
-    wanted = min(_WANTED_FIRST.index(name) if name in _WANTED_FIRST else len(_WANTED_FIRST) for name in backends)
+    wanted = min(map(_rank, backends))
     breadth = _ALL_BACKENDS if "machine" in backends else len(backends)
     risk = min(_RISK[_remedy(v).risk] for v in group)
     middle = (-breadth, risk) if stuck else (risk, -breadth)
     words_only = int(not _remedy(group[0]).commands)
     elsewhere = int(bool(installed) and not backends & (installed | {"machine"}))
     return weight, words_only, elsewhere, *middle, min(CHAIN.index(v.link) for v in group), wanted
+
+
+def _rank(backend: str) -> int:
+    return _WANTED_FIRST.index(backend) if backend in _WANTED_FIRST else len(_WANTED_FIRST)
 
 
 def _weight(verdict: Verdict, installed: set[str]) -> int:
