@@ -35,6 +35,8 @@ _TELLING = frozenset(
     """.split()  # noqa: SIM905
 )
 """Words that change the architecture: a name that has one which the catalog's entry lacks is not that entry."""
+_RANKS = frozenset(("pro", "max", "plus"))
+"""Words for a larger sibling, where the name states no size (Intern-S1-Pro, but Hermes-2-Pro-Llama-3-8B)."""
 
 
 class SizeReference(Record):
@@ -189,6 +191,8 @@ def _compatible(wanted: frozenset[str], tokens: frozenset[str], position: int) -
     """Whether an entry with these tokens may stand for a name that has more."""
     extra = wanted - tokens
     if extra & _TELLING or any(token.startswith(PRUNED) for token in extra):
+        return False
+    if extra & _RANKS and not any(is_size(token) for token in wanted):
         return False
     sizes = {token for token in tokens if is_size(token)}
     more = {token for token in extra if is_size(token)}

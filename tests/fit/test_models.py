@@ -16,6 +16,7 @@ KNOWN = [
     ("qwen2.5:14b-instruct-q4_K_M", "Qwen2.5-14B", "Q4_K_M", False),
     ("Qwen/Qwen2.5-14B-Instruct-GPTQ-Int8", "Qwen2.5-14B", "gptq-int8", False),
     ("Qwen/Qwen2.5-VL-3B-Instruct-AWQ", "Qwen2.5-VL-3B", "awq", False),
+    ("NousResearch/Hermes-2-Pro-Llama-3-8B", "Llama-3-8B", None, False),
     ("NousResearch/Hermes-3-Llama-3.1-8B", "Llama-3.1-8B", None, False),
     ("somebody/Zephyrion-Llama-3.1-8B-AWQ", "Llama-3.1-8B", "awq", True),
     ("Meta-Llama-3.1-8B-Instruct.Q4_K_M.gguf", "Llama-3.1-8B", "Q4_K_M", False),
@@ -97,6 +98,7 @@ def test_names_people_use(name: str, entry: str, quantization: str | None, assum
         "3x",
         "7b 13b",
         "999b",
+        "internlm/Intern-S1-Pro",  # a larger sibling, not Intern-S1
     ],
 )
 def test_unknown_is_said(name: str) -> None:
