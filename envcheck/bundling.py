@@ -17,6 +17,7 @@ from envcheck.judge.decide import decide
 from envcheck.judge.wheels import wheel_facts
 from envcheck.locking import minor, resolved
 from envcheck.schema.errors import InputError, UnmetError
+from envcheck.schema.facts import value_of
 from envcheck.schema.snapshot import Snapshot
 
 if TYPE_CHECKING:
@@ -51,6 +52,8 @@ def make_bundle(
         first = decided.blocked[0]
         way = f" {first.remedy.says}" if first.remedy else ""
         raise UnmetError(f"Nothing was bundled: {first.says}.{way}")
+    if not here and value_of(snapshot.python.version) is None:
+        raise InputError("The machine's facts do not say for which Python to bundle: state python, such as 3.12.")
     target = Target(python=minor(snapshot), platform="" if here else _platform(snapshot))
     progress("resolving")
     with tempfile.TemporaryDirectory(prefix="envcheck-") as work:

@@ -93,6 +93,7 @@ def prepare(snapshot: Snapshot, wanted: Wanted, policy: Policy | None = None, ho
             blocked = (Blocked(says=f"no version works: {error}", remedy=_APART),)
         if receipt is not None and not is_current and wanted.python is not None:
             blocked = tuple(_from_folders(wanted.python, receipt))
+            receipt = None if blocked else receipt
         decided = (decided.taken(receipt.choice) if receipt else None) or decided
     where = str(wanted.target or wanted.python or "")
     steps: Iterable[Step] = ()

@@ -99,6 +99,13 @@ def mirrors(host: Host) -> dict[str, str]:
     return found
 
 
+def setting_of(host: Host, url: str) -> str:
+    """The variable or the file of the user that names the server of an address; empty where none does."""
+    server = url.partition("://")[2].partition("/")[0].rpartition("@")[2]
+    named = (name for name, value in mirrors(host).items() if server and f"//{server}" in value)
+    return next(named, "")
+
+
 # --- uv ---------------------------------------------------------------------------------------------------------------
 
 

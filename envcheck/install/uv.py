@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from envcheck.host import Completed, Host
-from envcheck.install.users_settings import scrubbed_variables
+from envcheck.install.users_settings import scrubbed_variables, setting_of
 from envcheck.schema.errors import EnvcheckError
 from envcheck.schema.plan import OwnIndex
 
@@ -120,6 +120,7 @@ def call(
         if _UNREACHABLE.search(words) is not None:
             asked, cause = _asked(words), words.rpartition("cause: ")[2][-200:]
             place = f"{asked}: {cause}" if asked else cause
+            place += f"; it is your setting {setting}" if (setting := setting_of(host, asked)) else ""
             says = f"{failed}: the package index cannot be reached ({place}): {_NO_INDEX}"
             raise UnreachableError(says, asked, cause)
         if _FULL.search(words) is not None:

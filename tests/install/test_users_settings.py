@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from envcheck.host import Host
-from envcheck.install.users_settings import mirrors
+from envcheck.install.users_settings import mirrors, setting_of
 from envcheck.install.uv import scrubbed
 
 PIP = """
@@ -153,3 +153,20 @@ def test_a_variable_is_nearer_than_any_file(project: Host) -> None:
     env = scrubbed(Host(env={**project.env, "UV_INDEX": "https://own.example", "UV_NO_VERIFY_HASHES": "1"})).env
     assert env["UV_INDEX"] == "https://own.example"
     assert "UV_NO_VERIFY_HASHES" not in env
+
+
+@pytest.mark.parametrize(
+    ("url", "setting"),
+    [
+        ("https://company.example/simple/fastapi/", "~/work/pyproject.toml"),
+        ("https://user:****@company.example/simple/fastapi/", "~/work/pyproject.toml"),
+        ("https://mine.example/simple/fastapi/", "~/.config/uv/uv.toml"),
+        ("https://index.example/simple/fastapi/", ""),
+        ("https://example/simple/fastapi/", ""),
+        ("", ""),
+    ],
+)
+def test_an_index_that_does_not_answer_is_named_with_the_setting_that_names_it(
+    project: Host, url: str, setting: str
+) -> None:
+    assert setting_of(project, url) == setting
