@@ -1,6 +1,6 @@
 """Wall time of `envcheck install PROFILE...` against uv and pip with the very same lock.
 
-    python benchmarks/install_speed.py [--rounds 3] [--cold-rounds 1] [--profiles web vector data] [--no-pip]
+    python benchmarks/install_speed.py [--rounds 3] [--cold-rounds 1] [--profiles NAME...] [--no-pip] [--line MBIT]
 
 Fresh target each time, interleaved, medians. "warm" means that every wheel is in the tool's cache, "cold" that it
 is new. envcheck decides, builds beside, verifies RECORD, runs `uv pip check`, imports every package and waits for the
@@ -9,11 +9,15 @@ disk; uv and pip only install. Rows:
     uv                       `uv venv` and `uv pip install` of the lock
     uv, byte code            the same with `--compile-bytecode`: what an environment needs that starts as fast as
                              one whose packages were imported
-    imports                  the import of the same modules by itself in an environment that uv has just made: the
-                             part of a first verification that cannot be had for less
+    imports                  `python -c "import …"` of the same modules in an environment that uv has just made
+    bound                    uv, and the processor seconds of those imports (one process, no garbage collection, no
+                             end of the interpreter) over the processors: with less a first installation that imports
+                             cannot be had
     envcheck, first          no earlier installation of these files is remembered: everything is imported
     envcheck, again          the very same files (inodes) were found sound here before; imports are not repeated
     envcheck, nothing to do  the target is what was asked for already
+
+`--line 100` adds cold rounds behind an index on this machine that is no faster than 100 Mbit/s.
 
 Needs an index.
 """
@@ -23,6 +27,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import resource
 import shutil
 import statistics
 import subprocess
@@ -32,6 +37,10 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from benchmarks.slow_index import index  # noqa: E402
+
 UV = str(Path(sys.executable).parent / "uv")
 ENVCHECK = [sys.executable, "-m", "envcheck"]
 
@@ -45,6 +54,19 @@ def timed(*argv: str | Path, **variables: str) -> float:
     if done.returncode != 0:
         raise SystemExit(f"{argv[:4]} failed: {done.stderr[-800:]}")
     return took
+
+
+def processor_seconds(python: Path, names: list[str]) -> float:
+    """What importing `names` one after another takes of one processor, byte code included."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    with tempfile.TemporaryDirectory(prefix="speed-") as folder:
+        argv = [python, "-I", ROOT / "envcheck" / "install" / "_import_child.py", folder, "front", *names]
+        process = subprocess.Popen(list(map(str, argv)), stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
+        if process.wait() != 0 or process.stdin is None:
+            raise SystemExit(f"{names} do not import")
+        process.stdin.close()
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
 
 
 class Race:
@@ -86,7 +108,10 @@ class Race:
         took = self.uv_once(target, cache)
         alone = timed(target / "bin" / "python", "-I", "-c", "import " + ", ".join(self.imports))
         shutil.rmtree(target)
-        return {"uv": took, "imports": alone}
+        self.uv_once(target, cache)
+        bound = took + processor_seconds(target / "bin" / "python", self.imports) / (os.cpu_count() or 1)
+        shutil.rmtree(target)
+        return {"uv": took, "imports": alone, "bound": bound}
 
     def uv_compiled(self, cache: Path) -> dict[str, float]:
         """The same with byte code for every module."""
@@ -137,6 +162,7 @@ def show(title: str, found: dict[str, list[float]]) -> None:
         print(f"  {label:24} {middle[label]:6.2f} s {against}   ({', '.join(f'{one:.2f}' for one in each)})")
     first = middle["envcheck, first"]
     print(f"  envcheck, first / (uv + imports) = {first / (middle['uv'] + middle['imports']):.2f}", end="")
+    print(f", / bound = {first / middle['bound']:.2f}", end="")
     print(f", pip / envcheck, first = {middle['pip'] / first:.2f}" if "pip" in middle else "")
 
 
@@ -147,6 +173,7 @@ def main() -> None:
     parser.add_argument("--cold-rounds", type=int, default=1)
     parser.add_argument("--profiles", nargs="+", default=["web", "vector", "data"])
     parser.add_argument("--no-pip", action="store_true")
+    parser.add_argument("--line", type=float, help="Mbit/s of an index on this machine for more cold rounds.")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="speed-") as folder:
         race = Race(Path(folder), options.profiles)
@@ -157,6 +184,14 @@ def main() -> None:
         if options.cold_rounds:
             cold = race.rounds(options.cold_rounds, True, not options.no_pip)
             show(f"cold cache, medians of {options.cold_rounds}", cold)
+        if options.line:
+            wheels = Path(folder) / "wheels"
+            fetch = ("-m", "pip", "download", "-q", "--no-deps", "--only-binary", ":all:", "--require-hashes")
+            timed(sys.executable, *fetch, "-d", wheels, "-r", race.lock)
+            with index(wheels, options.line) as address:
+                os.environ["UV_DEFAULT_INDEX"] = address
+                behind = race.rounds(options.cold_rounds or 1, True, False)
+            show(f"cold cache behind {options.line:g} Mbit/s, medians of {options.cold_rounds or 1}", behind)
 
 
 if __name__ == "__main__":
