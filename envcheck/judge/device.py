@@ -49,16 +49,17 @@ def _inside(processor: TextFact) -> Iterator[Device]:
         return
     said = _RADEON.search(processor.value)
     rows = load("gpu_features", GpuFeatures).integrated
-    name = next((row.gpu for row in rows if compiled(row.match).search(processor.value)), None)
-    row = find(said.group()) if said else find(name) if name else None
-    if row is not None and row.kind == "integrated":
+    row = next((row for row in rows if compiled(row.match).search(processor.value)), None)
+    product = find(said.group()) if said else find(row.gpu) if row and not row.gfx else None
+    gfx = product.gfx if product and product.kind == "integrated" else row.gfx if row and not said else ""
+    if gfx:
         yield Device(
             number=0,
-            vendor=row.vendor.lower(),
-            kind=row.kind,
-            name=row.name,
+            vendor="amd",
+            kind="integrated",
+            name=product.name if product else row.gpu if row else "",
             capability=None,
-            gfx=row.gfx or "",
+            gfx=gfx,
             memory_mib=None,
             free_mib=None,
             memory_read=False,

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from envcheck.judge import tables
-from envcheck.judge.damaged import arguments, pins
 from envcheck.judge.driver_install import how
+from envcheck.judge.host_facts import damaged, environment, glibc, libc, macos, sound_pins
 from envcheck.judge.joined_facts import (
     backend_version,
     dtype_floor,
@@ -36,11 +36,8 @@ from envcheck.judge.operators import AnyFact, DriverStack, Kind, PerGpu
 from envcheck.judge.scene import Scene
 from envcheck.judge.silicon import capability_of, gfx_of
 from envcheck.judge.wheels import accelerator, wheel_facts
-from envcheck.schema.facts import Absent, Known, Unknown, text_of, value_of
-from envcheck.schema.snapshot import DamageKind, Gpu
-
-MOST_NAMED = 5
-"""Damaged packages that a sentence names."""
+from envcheck.schema.facts import Absent, Known, Unknown, value_of
+from envcheck.schema.snapshot import Gpu
 
 Reader = Callable[[Scene], AnyFact | PerGpu]
 
@@ -140,63 +137,6 @@ def _nvidia_state(scene: Scene) -> AnyFact:
     return nvidia.state
 
 
-# --- host ------------------------------------------------------------------------------------------------------------
-
-
-def _libc(scene: Scene) -> AnyFact:
-    """Which C library: as it was read, else that of the distribution (the table lists those with glibc)."""
-    os, glibc = scene.snapshot.os, _glibc(scene)
-    if isinstance(os.libc, Unknown) and isinstance(glibc, Known):
-        return Known(value="glibc", source=glibc.source)
-    return os.libc
-
-
-def _glibc(scene: Scene) -> AnyFact:
-    """The C library as read, else as the table knows it for the distribution; musl has none."""
-    os = scene.snapshot.os
-    if isinstance(os.glibc, Known):
-        return os.glibc
-    if value_of(os.libc) == "musl":
-        return Absent(source="musl is the C library")
-    listed = tables.glibc_of(os.distro.value) if isinstance(os.distro, Known) else None
-    return Known(value=listed, source=f"table of distributions, {text_of(os.distro)}") if listed else os.glibc
-
-
-def _environment(scene: Scene) -> AnyFact:
-    return scene.snapshot.python.environment
-
-
-def _damaged(kind: DamageKind) -> Reader:
-    """Packages with this kind of damage, "name (example)"."""
-
-    def of(scene: Scene) -> AnyFact:
-        damage = scene.snapshot.python.damage
-        if not isinstance(damage, Known):
-            return damage
-        named = [f"{each.package} ({each.example})" for each in damage.value if each.kind == kind]
-        return (
-            Known(value=", ".join(named[:MOST_NAMED]), source=damage.source) if named else Absent(source=damage.source)
-        )
-
-    return of
-
-
-def _sound_pins(kind: DamageKind, versions: bool = True) -> Reader:
-    """Packages with this kind of damage as NAME==VERSION (or NAME), for commands."""
-
-    def of(scene: Scene) -> AnyFact:
-        damage = scene.snapshot.python.damage
-        if not isinstance(damage, Known):
-            return damage
-        names = {each.package for each in damage.value if each.kind == kind}
-        packages = scene.snapshot.python.packages
-        plain = pins(names, packages.value if isinstance(packages, Known) else ())[:MOST_NAMED]
-        said = arguments(plain) if versions else " ".join(pin.partition("==")[0] for pin in plain)
-        return Known(value=said, source=damage.source) if said else Absent(source=damage.source)
-
-    return of
-
-
 # --- open families: packages.NAME, variables.NAME … ------------------------------------------------------------------
 
 
@@ -244,9 +184,10 @@ VOCABULARY: dict[str, Path] = {
     "accelerator": Path("text", _accelerator),
     "os.family": Path("text", _field("os", "family")),
     "os.distro": Path("text", _field("os", "distro")),
+    "os.macos": Path("version", macos),
     "os.arch": Path("text", _field("os", "arch")),
-    "os.libc": Path("text", _libc),
-    "os.glibc": Path("version", _glibc),
+    "os.libc": Path("text", libc),
+    "os.glibc": Path("version", glibc),
     "os.wsl": Path("flag", _field("os", "wsl")),
     "os.container": Path("text", _field("os", "container")),
     "cpu.flags": Path("texts", _field("cpu", "flags")),
@@ -273,7 +214,7 @@ VOCABULARY: dict[str, Path] = {
     "intel.level_zero": Path("version", _field("intel", "level_zero")),
     "python.version": Path("version", _field("python", "version")),
     "python.implementation": Path("text", _field("python", "implementation")),
-    "python.environment": Path("text", _environment),
+    "python.environment": Path("text", environment),
     "toolchain.gcc": Path("version", _field("toolchain", "gcc")),
     "toolchain.cmake": Path("version", _field("toolchain", "cmake")),
     "toolchain.nvcc": Path("version", _field("toolchain", "nvcc")),
@@ -281,15 +222,15 @@ VOCABULARY: dict[str, Path] = {
     "containers.docker_engine": Path("version", _field("containers", "docker_engine")),
     "containers.docker_client": Path("version", _field("containers", "docker_client")),
     "containers.nvidia_container_toolkit": Path("version", _field("containers", "nvidia_container_toolkit")),
-    "python.duplicates": Path("text", _damaged("duplicate")),
-    "python.duplicates_pins": Path("text", _sound_pins("duplicate")),
-    "python.duplicates_names": Path("text", _sound_pins("duplicate", versions=False)),
-    "python.lost_files": Path("text", _damaged("missing")),
-    "python.lost_files_pins": Path("text", _sound_pins("missing")),
-    "python.cut_files": Path("text", _damaged("truncated")),
-    "python.cut_files_pins": Path("text", _sound_pins("truncated")),
-    "python.broken_metadata": Path("text", _damaged("broken_metadata")),
-    "python.broken_metadata_pins": Path("text", _sound_pins("broken_metadata")),
+    "python.duplicates": Path("text", damaged("duplicate")),
+    "python.duplicates_pins": Path("text", sound_pins("duplicate")),
+    "python.duplicates_names": Path("text", sound_pins("duplicate", versions=False)),
+    "python.lost_files": Path("text", damaged("missing")),
+    "python.lost_files_pins": Path("text", sound_pins("missing")),
+    "python.cut_files": Path("text", damaged("truncated")),
+    "python.cut_files_pins": Path("text", sound_pins("truncated")),
+    "python.broken_metadata": Path("text", damaged("broken_metadata")),
+    "python.broken_metadata_pins": Path("text", sound_pins("broken_metadata")),
     "torch.version": Path("version", installed_torch),
     "torch.variant": Path("text", torch_variant),
     "torch.cuda": Path("version", torch_cuda),

@@ -81,6 +81,8 @@ class IntegratedGpu(Sourced):
 
     match: str
     gpu: str
+    """The product's name; its target is that of the hardware table, or `gfx` where that does not list it."""
+    gfx: str = ""
 
 
 class GpuFeatures(Record):

@@ -73,6 +73,15 @@ def test_the_c_library(os: dict[str, Any], expected: Any) -> None:
 
 
 @pytest.mark.parametrize(
+    ("distro", "expected"),
+    [("macOS 13.6.1 (arm64)", "13.6.1"), ("macos 26", "26"), ("Mac OS X 10.15.7", "10.15.7"), ("darwin", Unknown)],
+)
+def test_the_release_of_macos(distro: str, expected: Any) -> None:
+    fact = fact_of("os.macos", scene(distro=distro))
+    assert (fact.value if isinstance(fact, Known) else type(fact)) == expected
+
+
+@pytest.mark.parametrize(
     ("torch", "variant", "cuda"),
     [
         ("2.7.0+cu128", "cu128", "12.8"),

@@ -10,6 +10,7 @@ from envcheck.judge.rule import Case, Rule, spoken
 from envcheck.judge.rules._common import finding
 from envcheck.judge.rules._matrix import installed, unreleased
 from envcheck.judge.rules._pins import TORCH_FAMILY, BrokenPin, broken_pins
+from envcheck.judge.versions import dotted, version
 from envcheck.schema.paste import compiled
 from envcheck.schema.pins import Incompatible
 from envcheck.schema.verdict import Finding, Quote, Severity
@@ -41,7 +42,8 @@ def _incompatible(case: Case) -> Iterator[Finding]:
             continue
         both = (
             versions.within(versions.base(have), row.versions),
-            versions.within(versions.base(beside), row.beside_versions),
+            # What a release removed is gone in its candidates already.
+            versions.within(dotted(version(beside) or ()) or beside, row.beside_versions),
         )
         if all(both):
             says = f"{row.package} {have} does not work with {row.beside} {beside}: {row.says}."
