@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from envcheck.host import Host
-from envcheck.install import bundle, pace
+from envcheck.install import pace
 from envcheck.install import profiles as recipes
 from envcheck.install.in_place import from_folders, install_in_place, open_environment
 from envcheck.install.journal import Journal
@@ -125,6 +125,8 @@ def _locked(
         return receipt, ()
     names = tuple(profile.name for profile in chosen)
     if wanted.sources.folder is not None:
+        from envcheck.install import bundle  # what reads wheels is not needed to say that nothing is to be done
+
         manifest = bundle.read(wanted.sources.folder)
         bundle.require_profiles(wanted.sources.folder, manifest, names)
         bundle.require_whole(wanted.sources.folder, manifest)

@@ -7,13 +7,14 @@ an old one), is complete before the first change, and is what both a failed inst
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import re
 import shutil
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+
+import msgspec
 
 from envcheck.host import Host
 from envcheck.install import uv
@@ -91,8 +92,8 @@ def from_folders(place: InPlace) -> dict[str, str]:
     found = {}
     for path in place.prefix.glob("lib/python*/site-packages/*.dist-info/direct_url.json"):
         try:
-            said = json.loads(path.read_bytes())
-        except (OSError, ValueError):
+            said = msgspec.json.decode(path.read_bytes())
+        except (OSError, msgspec.DecodeError):
             continue
         folder = said.get("dir_info") if isinstance(said, dict) else None
         if isinstance(folder, dict):

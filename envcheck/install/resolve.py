@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import re
 import sys
 import threading
@@ -18,6 +17,15 @@ from envcheck.host import Host
 from envcheck.install import shipped, uv
 from envcheck.install.sizes import sizes_of
 from envcheck.install.uv import UnreachableError
+from envcheck.install.wishes import (
+    Wish,
+    found_elsewhere,
+    is_same_torch,
+    places_of,
+    same_builds,
+    silent_place,
+    unreachable,
+)
 from envcheck.schema.errors import EnvcheckError, UnmetError
 from envcheck.schema.facts import Record
 from envcheck.schema.plan import OwnIndex, PlannedPackage
@@ -66,14 +74,14 @@ def resolve(
     """
     newest: list[dict[str, Any]] = []
     # A wheelhouse has no index per variant: what lies in it is taken, and must be the build decided on.
-    wished = _Wish(lines=choice.requirements, sources=tuple(sources))
+    wished = Wish(lines=choice.requirements, sources=tuple(sources))
     if not sources:
         torch = uv.torch_arguments(choice.torch_backend, choice.torch_index)
-        wished = _Wish(lines=choice.requirements, torch=torch, own=choice.indexes, backend=choice.torch_backend)
+        wished = Wish(lines=choice.requirements, torch=torch, own=choice.indexes, backend=choice.torch_backend)
     with _beside((lambda: newest.extend(_newest(host, choice, target, work))) if not sources else None):
         lock, met = _first_met(host, choice, target, work, wished, patient)
         if choice.without_dependencies:
-            bare = _Wish(lines=choice.without_dependencies, sources=("--no-deps", *sources))
+            bare = Wish(lines=choice.without_dependencies, sources=("--no-deps", *sources))
             extra = _compile(host, bare, target, work)
             _require_hashes(extra, choice.without_dependencies)
             lock = {**lock, "packages": [*lock.get("packages", []), *extra.get("packages", [])]}
@@ -84,7 +92,7 @@ def resolve(
         text="\n".join(lines) + "\n",
         packages=tuple(msgspec.structs.replace(p, hash=p.hash.split()[0]) for p in packages),
         lock=lock,
-        notes=tuple(_found_elsewhere(choice, wished, met, lock)),
+        notes=tuple(found_elsewhere(choice, wished, met, lock)),
         torch_backend=met.backend,
         indexes=tuple(own.url for own in met.own),
         warnings=tuple(behind(lock.get("packages", []), newest)),
@@ -105,104 +113,34 @@ def _beside(question: Callable[[], None] | None) -> Iterator[None]:
         asking.join()
 
 
-class _Wish(Record):
-    """What uv is asked to resolve, and where it may look."""
-
-    lines: tuple[str, ...]
-    torch: tuple[str, ...] = ()
-    """uv's arguments for the index of a torch variant, and the tag of that."""
-    backend: str | None = None
-    own: tuple[OwnIndex, ...] = ()
-    sources: tuple[str, ...] = ()
-
-
 def _first_met(
-    host: Host, choice: Choice, target: Target, work: Path, wished: _Wish, patient: bool
-) -> tuple[dict[str, Any], _Wish]:
+    host: Host, choice: Choice, target: Target, work: Path, wished: Wish, patient: bool
+) -> tuple[dict[str, Any], Wish]:
     """The lock of the first wish that can be met: as it stands, else the same builds from what answers."""
     # Where another index may have the same build, the wait for this one is short.
     env = uv.IMPATIENT if wished.own or (choice.torch_elsewhere and wished.torch) else None
     try:
         return _compile(host, wished, target, work, env), wished
     except UnreachableError as error:
-        first, silent = error, [_silent(error, wished)]
-    for wish in _same_builds(choice, wished):
-        if not any(place in silent for place in _places(wish)):
+        first, silent = error, [silent_place(error, wished)]
+    for wish in same_builds(choice, wished):
+        if not any(place in silent for place in places_of(wish)):
             try:
                 lock = _compile(host, wish, target, work, env)
-                if wish.torch or _is_same_torch(choice, lock):
+                if wish.torch or is_same_torch(choice, lock):
                     return lock, wish
             except UnreachableError as error:
-                if not _places(wish):
+                if not places_of(wish):
                     break  # the package index itself
-                silent.append(_silent(error, wish))
+                silent.append(silent_place(error, wish))
             except UnresolvableError:
                 continue
     if not patient or env is None:
-        raise _unreachable(choice, silent, first)
+        raise unreachable(choice, silent, first)
     try:
         return _compile(host, wished, target, work), wished
     except UnreachableError as error:
-        raise _unreachable(choice, silent, error) from None
-
-
-def _same_builds(choice: Choice, wished: _Wish) -> Iterator[_Wish]:
-    """The same builds, looked for in fewer places: without the index of a package, of torch, of both."""
-    owns = (wished.own, ()) if wished.own else ((),)
-    for own in owns:
-        if own != wished.own:
-            yield msgspec.structs.replace(wished, own=own)
-    for own in owns if wished.torch else ():
-        for version in choice.torch_elsewhere:
-            lines = (f"torch=={version}" if line.startswith("torch=") else line for line in wished.lines)
-            yield _Wish(lines=tuple(lines), own=own)
-
-
-def _is_same_torch(choice: Choice, lock: dict[str, Any]) -> bool:
-    """Whether the torch found without the index of its variant is of that variant.
-
-    Without a label it is what the package index serves, and among `torch_elsewhere` only where that is the variant; an
-    index that has another build under the same number says so by its label.
-    """
-    found = next((row["version"] for row in lock.get("packages", []) if row["name"] == "torch"), None)
-    return found is None or found in choice.torch_elsewhere
-
-
-def _places(wish: _Wish) -> tuple[str, ...]:
-    """The places besides the package index that a wish depends on: addresses, and "torch"."""
-    return (*(own.url for own in wish.own), *(("torch",) if wish.torch else ()))
-
-
-def _silent(error: UnreachableError, wish: _Wish) -> str:
-    """Which of the places of a wish did not answer; "torch" where uv names none of the others."""
-    return next((own.url for own in wish.own if error.asked.startswith(own.url)), "torch")
-
-
-def _unreachable(choice: Choice, silent: Sequence[str], error: UnreachableError) -> UnreachableError:
-    """One sentence on which index is missed, and the ways round it."""
-    missed = [f"{own.package} of {own.url}" for own in choice.indexes if own.url in silent]
-    if missed:
-        lies = f"{' and '.join(missed)} is in no other index, and that one cannot be reached from here ({error.cause})"
-        return UnreachableError(f"{lies}: {_WAYS_ROUND}", error.asked, error.cause)
-    if choice.torch_backend is None:
-        return error
-    tried = ", ".join(choice.torch_elsewhere) or choice.torch_backend
-    index = f"The index of torch {choice.torch_backend} builds cannot be reached ({error.cause})"
-    return UnreachableError(f"{index}, and no other index has {tried}: {_WAYS_ROUND}", error.asked, error.cause)
-
-
-_WAYS_ROUND = "give --wheelhouse with a bundle made where it can be, or name a mirror of it in UV_INDEX."
-
-
-def _found_elsewhere(choice: Choice, wished: _Wish, met: _Wish, lock: dict[str, Any]) -> Iterator[str]:
-    """What was taken from another place than the one decided on."""
-    have = {row["name"]: row["version"] for row in lock.get("packages", [])}
-    if wished.torch and not met.torch:
-        said = f"torch {have.get('torch')} was within reach"
-        yield f"the index of torch {choice.torch_backend} builds could not be reached: {said}"
-    for own in wished.own:
-        if own not in met.own:
-            yield f"{own.url} could not be reached: {own.package} {have.get(own.package)} was within reach elsewhere"
+        raise unreachable(choice, silent, error) from None
 
 
 def _newest(host: Host, choice: Choice, target: Target, work: Path) -> list[dict[str, Any]]:
@@ -211,7 +149,7 @@ def _newest(host: Host, choice: Choice, target: Target, work: Path) -> list[dict
     own = {one.package for one in choice.indexes}
     folder = work / "newest"
     folder.mkdir(exist_ok=True)
-    wish = _Wish(lines=tuple(name for name in names if name != "torch" and name not in own), sources=("--no-deps",))
+    wish = Wish(lines=tuple(name for name in names if name != "torch" and name not in own), sources=("--no-deps",))
     found: list[dict[str, Any]] = []
     with contextlib.suppress(EnvcheckError):  # then there is nothing to compare with; the resolution itself speaks
         found = _compile(host, wish, target, folder, uv.IMPATIENT).get("packages", [])
@@ -243,7 +181,7 @@ def _year(row: dict[str, Any]) -> float:
 
 
 def _compile(
-    host: Host, wish: _Wish, target: Target, work: Path, env: Mapping[str, str] | None = None
+    host: Host, wish: Wish, target: Target, work: Path, env: Mapping[str, str] | None = None
 ) -> dict[str, Any]:
     lock = work / "pylock.toml"
     lock.unlink(missing_ok=True)
@@ -268,7 +206,7 @@ def _compile(
     return tomllib.loads(lock.read_text(encoding="utf-8"))
 
 
-def _written(wish: _Wish, work: Path) -> Path:
+def _written(wish: Wish, work: Path) -> Path:
     """The file uv reads. Only a project file can say that one package comes from one index, and nothing else does."""
     if not wish.own:
         path = work / "requirements.in"
@@ -279,12 +217,17 @@ def _written(wish: _Wish, work: Path) -> Path:
     return path
 
 
+def _quoted(value: str | list[str]) -> str:
+    """As TOML writes it: its strings and lists of them are those of JSON."""
+    return msgspec.json.encode(value).decode()
+
+
 def project_of(lines: Sequence[str], own: Sequence[OwnIndex]) -> str:
     """A project file with these requirements, whose `own` packages come from an index that serves nothing else."""
-    text = ["[project]", 'name = "this-plan"', 'version = "0"', f"dependencies = {json.dumps(list(lines))}"]
+    text = ["[project]", 'name = "this-plan"', 'version = "0"', f"dependencies = {_quoted(list(lines))}"]
     text += ["", "[tool.uv.sources]", *(f'{one.package} = {{ index = "of-{one.package}" }}' for one in own)]
     for one in own:
-        named = [f'name = "of-{one.package}"', f"url = {json.dumps(one.url)}", "explicit = true"]
+        named = [f'name = "of-{one.package}"', f"url = {_quoted(one.url)}", "explicit = true"]
         text += ["", "[[tool.uv.index]]", *named]
     return "\n".join(text) + "\n"
 

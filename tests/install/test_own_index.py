@@ -145,6 +145,20 @@ def test_where_the_index_does_not_give_it_the_older_one_is_offered(
     put(indexes.host, receipt, tmp_path / "env")
 
 
+def test_a_bundle_made_where_the_index_was_out_of_reach_installs_what_it_has(indexes: World, tmp_path: Path) -> None:
+    work, house = tmp_path / "work", tmp_path / "house"
+    work.mkdir()
+    found, receipt = resolved(indexes.host, indexes.decided(SILENT), ("engine",), HERE, work)
+    manifest, stamp = bundle.Manifest(platform="", receipt=receipt), "2026-11-21T00:00:00+00:00"
+    bundle.write(house, manifest, bundle.wheels_of(found.lock, work), stamp, lambda _: None)
+    bundle.require_whole(house, bundle.read(house))
+    sources = wheelhouse_only(house)
+    found, receipt = resolved(indexes.host, indexes.decided(indexes.own), ("engine",), HERE, work, sources)
+    assert versions(found.packages) == {"engine": "1.0", "beside": "1.0"}
+    assert "is not in the wheelhouse: engine 1.0 runs here" in found.notes[0]
+    put(indexes.host, receipt, tmp_path / "env", sources)
+
+
 def test_the_same_wheel_within_reach_is_taken_before_an_older_one(indexes: World, tmp_path: Path) -> None:
     work = tmp_path / "work"
     work.mkdir()
