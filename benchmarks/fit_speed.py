@@ -35,7 +35,6 @@ from envcheck.schema.speed import SpeedRequest, Workload
 FOLDS = 8
 NEIGHBOUR = {
     "decode_hybrid": "decode_cpu",
-    "prefill_cpu": "prefill_moe",
     "prefill_hybrid": "prefill_moe",
     "prefill_multi": "prefill_moe",
     "prefill_eager": "prefill_moe",
@@ -147,6 +146,7 @@ STAGES = (
         },
         {"cpu.unpack_int4": ("cpu.unpack_int8", "cpu.unpack_low_bit")},
     ),
+    Stage("prompts on the CPU", ("prefill_cpu",), {"cpu.matrix": (0.4, 0.7)}, {}),
 )
 
 
@@ -161,8 +161,8 @@ def group_of(r: dict[str, Any]) -> str | None:
         return None
     if r["metric"] in ("output_throughput", "ttft_ms"):
         return "ttft" if r["metric"] == "ttft_ms" else "output_throughput"
-    if r["metric"] == "decode_tps" and r["run_device"] == "cpu":
-        return "decode_cpu"
+    if r["metric"] in ("decode_tps", "prefill_tps") and r["run_device"] == "cpu":
+        return "decode_cpu" if r["metric"] == "decode_tps" else "prefill_cpu"
     if r["metric"] == "decode_tps" and (r["n_gpus"] or 1) > 1:
         return "decode_multi_gpu"
     if r["run_device"] != "gpu" or (r["n_gpus"] or 1) > 1 or (r["concurrency"] or 1) > 1 or not r["hardware_name"]:

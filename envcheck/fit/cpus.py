@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-import statistics
 import tomllib
+from collections.abc import Collection
 from functools import cache
 
 import msgspec
@@ -35,23 +35,41 @@ class CpuRow(Record):
     notes: str = ""
 
 
+class UnitsRow(Record):
+    """What one core of an unlisted processor is taken for, by its widest vector units; the first match counts."""
+
+    flag: str
+    """As the kernel names it; empty: nothing is known of its units."""
+    giga_flops_per_core: float
+    like: str
+    """Which processors it is taken for, as in "as processors with AVX2 have"."""
+    source: str
+    checked: str
+
+
 class _File(Record):
+    units: tuple[UnitsRow, ...]
     cpu: tuple[CpuRow, ...]
 
 
 @cache
-def rows() -> tuple[CpuRow, ...]:
-    """The rows. Raises EnvcheckError naming the file and key of a bad value."""
+def _file() -> _File:
     path = folder("requirements_matrix") / _FILE
     try:
-        return msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), _File).cpu
+        return msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), _File)
     except (OSError, ValueError) as error:
         raise EnvcheckError(f"{_FILE} in requirements_matrix cannot be used: {error}.") from None
 
 
-def middling_arithmetic() -> float:
-    """GFLOP/s per core of the median row: stands in for an unlisted processor, whose decoding hardly depends on it."""
-    return statistics.median(row.giga_flops_per_core for row in rows())
+def rows() -> tuple[CpuRow, ...]:
+    """The rows. Raises EnvcheckError naming the file and key of a bad value."""
+    return _file().cpu
+
+
+def arithmetic_of_units(flags: Collection[str]) -> tuple[float, str]:
+    """GFLOP/s to assume of a core with these vector units, and of what processors that is usual."""
+    row = next(row for row in _file().units if not row.flag or row.flag in flags)
+    return row.giga_flops_per_core, row.like
 
 
 def find(name: str, ram: str = "", threads: int | None = None) -> Processor | None:

@@ -20,6 +20,9 @@ APPLE_SMALL_SHARE = 2 / 3
 APPLE_SMALL_MIB = 36 * 1024
 """Metal's default working set (`recommendedMaxWorkingSetSize`): three quarters of memory, two thirds up to 36 GB."""
 
+UNITS = frozenset({"avx", "avx2", "avx512f", "avx512_bf16", "amx_bf16", "asimd"})
+"""Flags of vector units that the speed of arithmetic depends on."""
+
 
 def of_snapshot(snapshot: Snapshot) -> Room:
     """The room of a machine; what the snapshot does not know is said in `assumptions` or left unknown."""
@@ -44,6 +47,7 @@ def of_snapshot(snapshot: Snapshot) -> Room:
         ram_mib=ram,
         cores=value_of(snapshot.cpu.cores),
         cpu=value_of(snapshot.cpu.name),
+        cpu_units=tuple(flag for flag in value_of(snapshot.cpu.flags) or () if flag in UNITS),
         ram_bandwidth_gbs=value_of(snapshot.cpu.memory_bandwidth_gbs),
         gpus_unknown=unknown,
         os_family=value_of(snapshot.os.family),

@@ -21,7 +21,8 @@ PROMPT_TOKENS = 512
 OUTPUT_TOKENS = 128
 """A question of a page and an answer of a paragraph: what llama-bench measures by default."""
 MIB = 2**20
-UNLISTED = "memory bandwidth measured here; the processor's arithmetic is not in the tables, so no prompt speed"
+HALF_UNITS = frozenset({"avx512_bf16", "amx_bf16"})
+"""Flags of units that multiply bfloat16."""
 
 
 def with_speed(row: FitRow, facts: ModelFacts, room: Room, calibrations: Sequence[Calibration] = ()) -> FitRow:
@@ -49,8 +50,8 @@ def with_speed(row: FitRow, facts: ModelFacts, room: Room, calibrations: Sequenc
     )
     if (processor := question.processor) is not None and processor.measured:
         said = (*said, f"host memory reads and writes {processor.bandwidth_gbs:.0f} GB/s, measured here")
-        if processor.basis == UNLISTED:
-            bands, said = SpeedBands(decode_tps=found.decode_tps), (*said, UNLISTED)
+    if processor is not None and processor.assumed:
+        said = (*said, processor.basis)
     return msgspec.structs.replace(row, speed=bands, assumptions=said)
 
 
@@ -121,20 +122,26 @@ def _cards(row: FitRow, room: Room) -> tuple[HardwareRow, ...] | str:
 def _processor(room: Room) -> Processor | None:
     """The processor with the bandwidth measured here, else its family's nominal one; None where neither is known."""
     found = cpus.find(room.cpu, threads=room.cores) if room.cpu else None
+    halves = not HALF_UNITS.isdisjoint(room.cpu_units)
+    if found is not None:
+        found = msgspec.structs.replace(found, half_units=halves)
     if room.ram_bandwidth_gbs is None:
         return found
-    measured = "memory bandwidth measured on this machine"
     if found is not None:
+        measured = "memory bandwidth measured on this machine"
         return msgspec.structs.replace(found, bandwidth_gbs=room.ram_bandwidth_gbs, measured=True, basis=measured)
     if room.cores is None:
         return None
+    arithmetic, like = cpus.arithmetic_of_units(room.cpu_units)
     return Processor(
         name=room.cpu or "processor",
         bandwidth_gbs=room.ram_bandwidth_gbs,
         cores=room.cores,
-        giga_flops_per_core=cpus.middling_arithmetic(),
+        giga_flops_per_core=arithmetic,
+        half_units=halves,
+        assumed=True,
         measured=True,
-        basis=UNLISTED,
+        basis=f"the processor is in no table: {room.cores} cores of {arithmetic:.0f} GFLOP/s assumed, as {like} have",
     )
 
 

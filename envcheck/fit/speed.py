@@ -15,6 +15,8 @@ from envcheck.schema.speed import Band, SpeedBand, Workload
 
 _ABSURD = 100.0
 """A machine this many times faster than predicted was not measured but mistyped."""
+_UNLISTED_WIDTH = 1.5
+"""How much wider, as a power, bands are for hardware that is in no table."""
 _DEFAULT_SLOTS = {"llama": 4, "ollama": 1}
 """Requests llama-server and Ollama work on at a time unless told otherwise (`--parallel`, OLLAMA_NUM_PARALLEL)."""
 
@@ -117,7 +119,8 @@ def _throughput(w: Workload, streams: int, step: float, prompts: float) -> float
 
 def _band(w: Workload, quantity: str, value: float) -> Band:
     spread = tables().spreads[f"{quantity}_{_class_of_run(w, quantity)}"]
-    width = 1.5 if w.gpus and not w.gpus[0].source else 1.0
+    unlisted = not w.gpus[0].source if w.gpus else w.processor is not None and w.processor.assumed
+    width = _UNLISTED_WIDTH if unlisted and (w.gpus or quantity in ("prefill", "ttft")) else 1.0
     return Band(value=value, low=value * spread.low**width, high=value * spread.high**width)
 
 

@@ -128,6 +128,8 @@ def _kv_bytes(w: Workload, depth: float) -> float:
 
 def cpu_seconds(w: Workload, cpu: Processor, engine: str, streams: float, depth: float, k: Constants) -> float:
     """Seconds of one step on the CPU: memory and arithmetic overlap badly, so they add."""
+    if engine == "eager":
+        return _eager_cpu_seconds(w, cpu, streams, depth, k)
     own_kernels = engine in ("llama", "ollama")
     rate = cpu.bandwidth_gbs * 1e9 * k["cpu.share"]
     cores = cpu.cores * cpu.giga_flops_per_core * 1e9
@@ -137,6 +139,38 @@ def cpu_seconds(w: Workload, cpu: Processor, engine: str, streams: float, depth:
     unpack = streams * w.shape.active_params * k[f"cpu.unpack_{w.weight_kind}"] * kernels / cores
     cache = streams * _kv_bytes(w, depth) / rate * k["cpu.kv" if own_kernels else "cpu.kv_eager"]
     return weights + unpack + cache + w.shape.layers * cpu.cores * k["cpu.launch"] * _MICRO
+
+
+def _eager_cpu_seconds(w: Workload, cpu: Processor, streams: float, depth: float, k: Constants) -> float:
+    """The same in PyTorch, module by module; measured in benchmarks/cpu_transformers_2026-11-21.txt.
+
+    A matrix times one row runs on one thread in f32, whatever `torch.set_num_threads` says (MKL), and on all in 16 bit,
+    where widening the weights takes longer than reading them. The operations of a layer are started one by one.
+    """
+    memory = cpu.bandwidth_gbs * 1e9 * k["cpu.share"]
+    cores = cpu.cores * cpu.giga_flops_per_core * 1e9
+    if w.weight_bytes > _WIDE * w.shape.params and streams <= 1.0:
+        memory = min(memory, k["cpu.core_gbs"] * 1e9)
+    reading = read_bytes(w, streams, k) / memory
+    widening = 0.0
+    if w.weight_bytes <= _WIDE * w.shape.params:
+        widening = w.shape.active_params * (k["cpu.widen_eager"] + k[f"cpu.unpack_{w.weight_kind}"]) / cores
+    products = 2.0 * w.shape.active_params * (streams - 1.0) / (cores * k["cpu.matrix_eager"])
+    cache = streams * _kv_bytes(w, depth) / (cpu.bandwidth_gbs * 1e9 * k["cpu.share"]) * k["cpu.kv_eager"]
+    return max(reading, widening) + products + cache + w.shape.layers * k["cpu.launch_eager"] * _MICRO
+
+
+_WIDE = 3.0
+"""Bytes of a parameter above which weights are f32."""
+
+
+def cpu_matrix_rate(w: Workload, cpu: Processor, engine: str, k: Constants) -> float:
+    """Operations per second of matrix products in a prompt on the CPU."""
+    peak = cpu.cores * cpu.giga_flops_per_core * 1e9
+    if engine == "eager":
+        halves = w.weight_bytes <= _WIDE * w.shape.params and cpu.half_units
+        return peak * k["cpu.matrix_eager"] * (k["cpu.half_units"] if halves else 1.0)
+    return peak * k["cpu.matrix"] / (k["cpu.ik"] if "ik_llama" in w.engine.lower() else 1.0)
 
 
 def matrix_rate(w: Workload, engine: str, k: Constants) -> float:
@@ -211,7 +245,7 @@ def prefill_seconds(w: Workload, engine: str, k: Constants, requests: float = 1.
     if not w.gpus:
         if w.processor is None:
             return None
-        rate = w.processor.cores * w.processor.giga_flops_per_core * 1e9 * k["cpu.matrix"]
+        rate = cpu_matrix_rate(w, w.processor, engine, k)
         return (products + attention) / rate + w.weight_bytes / (w.processor.bandwidth_gbs * 1e9 * k["cpu.share"])
     link = bandwidth(w)
     if link is None:

@@ -37,6 +37,8 @@ class Room(Record, cache_hash=True):
     cores: int | None = None
     cpu: str | None = None
     """The processor's name; None: unknown."""
+    cpu_units: tuple[str, ...] = ()
+    """Its vector units, as flags of the kernel that speed depends on ("avx2", "avx512_bf16", "asimd")."""
     ram_bandwidth_gbs: float | None = None
     """Memory bandwidth of the processors, measured on this machine; None: not measured."""
     gpus_unknown: str | None = None

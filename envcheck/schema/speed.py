@@ -69,6 +69,10 @@ class Processor(Record):
     cores: int
     """Physical cores in use, or the threads that are set if fewer."""
     giga_flops_per_core: float
+    half_units: bool = False
+    """Units that multiply bfloat16 (AVX512-BF16, AMX)."""
+    assumed: bool = False
+    """The processor is in no table; its arithmetic is that of others with vectors as wide."""
     measured: bool = False
     basis: str = ""
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from envcheck import hardware
+from envcheck.fit import cpus
 from envcheck.fit.speed import calibrate, learn, predict
 from envcheck.fit.speed_shape import shape_from_name
 from envcheck.schema.errors import InputError
@@ -160,3 +162,54 @@ def test_nonsense_is_refused_in_one_sentence(changes: dict[str, object]) -> None
 
 def _with(w: Workload, **changes: object) -> Workload:
     return Workload(**{**{name: getattr(w, name) for name in w.__struct_fields__}, **changes})
+
+
+def on_processor(threads: int, f32: bool, **changes: object) -> Workload:
+    cpu = Processor(name="box", bandwidth_gbs=90.0, cores=threads, giga_flops_per_core=140.0, half_units=True)
+    model = shape("SmolLM2-1.7B")
+    weights = model.params * (4.0 if f32 else 2.0)
+    base = {"shape": model, "weight_bytes": weights, "weight_kind": "f16", "engine": "transformers", "gpus": ()}
+    return question(**{**base, "processor": cpu, "prompt_tokens": 128, **changes})
+
+
+def test_transformers_decodes_f32_on_one_thread_and_16_bit_on_all() -> None:
+    """benchmarks/cpu_transformers_2026-11-21.txt: 203 and 205 ms a step of 1.1 B in f32, 91 and 158 in bfloat16."""
+    one, two = (speed(on_processor(threads, True)).decode_tps.value for threads in (1, 2))
+    assert one == pytest.approx(two, rel=0.01)
+    one, two = (speed(on_processor(threads, False)).decode_tps.value for threads in (1, 2))
+    assert 1.5 * one < two < 2 * one
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 64), st.booleans(), st.sampled_from(["transformers", "llama.cpp"]), st.integers(1, 16))
+def test_prompts_on_a_processor_are_not_slower_with_more_cores(cores: int, f32: bool, engine: str, more: int) -> None:
+    few, many = (speed(on_processor(n, f32, engine=engine)).prefill_tps for n in (cores, cores + more))
+    assert few is not None
+    assert many is not None
+    assert few.value <= many.value
+
+
+def test_an_assumed_processor_has_a_wider_band_for_prompts_only() -> None:
+    known = on_processor(8, False, engine="llama.cpp")
+    assert known.processor is not None
+    guessed = speed(_with(known, processor=msgspec.structs.replace(known.processor, assumed=True)))
+    sure = speed(known)
+    assert guessed.decode_tps == sure.decode_tps
+    assert guessed.prefill_tps is not None
+    assert sure.prefill_tps is not None
+    assert guessed.prefill_tps.value == sure.prefill_tps.value
+    assert guessed.prefill_tps.low < sure.prefill_tps.low
+    assert guessed.prefill_tps.high > sure.prefill_tps.high
+
+
+@pytest.mark.parametrize(
+    ("flags", "like"),
+    [
+        (("avx", "avx2", "avx512f"), "processors with AVX-512"),
+        (("avx2", "avx"), "processors with AVX2"),
+        (("asimd",), "64-bit Arm processors"),
+        ((), "older servers"),
+    ],
+)
+def test_arithmetic_follows_the_widest_units(flags: tuple[str, ...], like: str) -> None:
+    assert cpus.arithmetic_of_units(flags)[1] == like
