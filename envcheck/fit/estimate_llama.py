@@ -18,6 +18,7 @@ from envcheck.fit.model_names import quantization_in
 from envcheck.fit.models import find
 from envcheck.schema.model import ModelFacts, ResolvedModel
 
+WITH_PER_LAYER_EMBEDDINGS = ("gemma3n", "gemma4")
 _GROUP = {"small": "_S", "medium": "_M", "large": "_L"}
 
 
@@ -65,7 +66,12 @@ def _model(request: dict[str, Any]) -> tuple[Hparams, GgufWeights] | str:
     shape = hparams or memory_hparams.from_facts(facts) if facts else hparams
     assert shape is not None  # noqa: S101  one of the two is there, and the type checker cannot see it
     printed = memory_gguf_weights.split(
-        shape, request["quant"], request["tensor_types"], request["size_printed"], request["params_printed"]
+        shape,
+        request["quant"],
+        request["tensor_types"],
+        request["size_printed"],
+        request["params_printed"],
+        _per_layer_table(request),
     )
     weights = printed or (_by_quantization(facts, request) if facts else None)
     if weights is None or len(weights.layers) != shape.layer_count:
@@ -79,6 +85,17 @@ def _facts(request: dict[str, Any]) -> ModelFacts | None:
         if isinstance(found, ResolvedModel):
             return found.facts
     return None
+
+
+def _per_layer_table(request: dict[str, Any]) -> int:
+    """Elements of the embeddings by layer, which a header does not show, from the catalog.
+
+    Ollama's own engine puts them on the GPU with the layers.
+    """
+    in_host_memory = (request["settings"] or {}).get("ollama_runner") != "ollama-engine"
+    has_them = (request["arch"] or {}).get("arch") in WITH_PER_LAYER_EMBEDDINGS
+    facts = _facts(request) if has_them and in_host_memory else None
+    return facts.per_layer_vocab * facts.per_layer_width * facts.layer_count if facts else 0
 
 
 def _by_quantization(facts: ModelFacts, request: dict[str, Any]) -> GgufWeights | None:

@@ -180,7 +180,7 @@ def _projector(model: ModelFacts) -> float:
 
 
 def _gguf_of_file(model: ModelFacts, tensors: tuple[StoredTensor, ...]) -> LlamaModel:
-    return plan_llama.ready(from_facts(model), weights_of_file(tensors, model.layer_count), CURRENT_LLAMA)
+    return plan_llama.ready(from_facts(model), weights_of_file(tensors, model), CURRENT_LLAMA)
 
 
 @lru_cache(maxsize=256)

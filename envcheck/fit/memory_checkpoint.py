@@ -48,47 +48,60 @@ def bits_per_parameter(quant: str) -> float:
     return 8 * size / elements + {"M": 0.3, "L": 0.6}.get(quant.upper()[-1:], 0.0)
 
 
+_LOOKED_UP = frozenset(
+    ("token_embd.weight", "per_layer_token_embd.weight", "position_embd.weight", "token_types.weight")
+)
+"""Tables of the input, which llama.cpp keeps in host memory however many layers a GPU holds (`LLM_TENSOR_LAYER_INPUT`
+in `src/llama-arch.cpp`; Gemma 3n's per-layer embeddings: ggml-org/llama.cpp#14430)."""
+
+
 @lru_cache(maxsize=64)
 def gguf_weights(facts: ModelFacts, quant: str) -> GgufWeights | None:
     """Bytes by place of a GGUF file that `llama-quantize` would write; None for a type it does not know."""
     if quant.upper() not in FILE_TYPES:
         return None
     outside, layers, experts = placed_bytes(facts, quant.upper())
-    embedding = outside.get("token_embd.weight", 0)
-    return _weights(embedding, sum(outside.values()) - embedding, layers, experts, facts.tied)
+    return _weights(outside.items(), layers, experts, facts.tied, facts.role == "encoder")
 
 
-def weights_of_file(listed: tuple[StoredTensor, ...], layer_count: int) -> GgufWeights:
+def weights_of_file(listed: tuple[StoredTensor, ...], facts: ModelFacts) -> GgufWeights:
     """Bytes by place of the very file whose tensor table was read."""
-    tied = not any(tensor.name == "output.weight" for tensor in listed)
-    return _placed(((tensor.name, tensor.nbytes) for tensor in listed), layer_count, tied)
-
-
-def _placed(listed: Iterable[tuple[str, int]], layer_count: int, tied: bool) -> GgufWeights:
+    layer_count = facts.layer_count
     layers = [0.0] * layer_count
     experts = [0.0] * layer_count
-    embedding = other = 0.0
-    for name, size in listed:
+    outside: list[tuple[str, int]] = []
+    for name, size in ((tensor.name, tensor.nbytes) for tensor in listed):
         place = int(name[4 : name.index(".", 4)]) if name.startswith("blk.") else -1
         if 0 <= place < layer_count:
             layers[place] += size
             if "_exps." in name:
                 experts[place] += size
-        elif name == "token_embd.weight":
-            embedding += size
         elif place < 0:
-            other += size  # the head and what is beside the stack
-    return _weights(embedding, other, layers, experts, tied)
+            outside.append((name, size))
+    tied = all(name != "output.weight" for name, _ in outside)
+    return _weights(outside, layers, experts, tied, facts.role == "encoder")
 
 
 def _weights(
-    embedding: float, other: float, layers: Iterable[float], experts: Iterable[float], tied: bool
+    outside: Iterable[tuple[str, float]],
+    layers: Iterable[float],
+    experts: Iterable[float],
+    tied: bool,
+    encoder: bool,
 ) -> GgufWeights:
     layers, experts = tuple(map(float, layers)), tuple(map(float, experts))
+    looked_up = other = shared = 0.0
+    for name, size in outside:
+        if name not in _LOOKED_UP:
+            other += size  # the head and what is beside the stack
+            continue
+        looked_up += size
+        if name == "token_embd.weight" and tied and not encoder:
+            shared += size
     return GgufWeights(
-        total=embedding + other + sum(layers),
-        embedding=embedding,
-        output=other + (embedding if tied else 0.0),
+        total=looked_up + other + sum(layers),
+        embedding=looked_up,
+        output=other + shared,
         tied=tied,
         layers=layers,
         exact=True,

@@ -20,8 +20,9 @@ class GgufWeights(Record, gc=False):
 
     total: float
     embedding: float
+    """What the input is looked up in: it stays in host memory."""
     output: float
-    """The output layer as the device that computes it holds it; equals `embedding` when tied."""
+    """The output layer as the device that computes it holds it: a copy of the token embedding where it is tied."""
     tied: bool
     layers: tuple[float, ...]
     """Bytes of each repeating layer."""
@@ -120,19 +121,26 @@ def split(
     tensor_types: Mapping[str, int] | None,
     size: str | None,
     parameters: str | None,
+    per_layer_table: int = 0,
 ) -> GgufWeights | None:
-    """Divide the file's bytes over embedding, output and layers; None when the log gives no size."""
+    """Divide the file's bytes over embedding, output and layers; None when the log gives no size.
+
+    `per_layer_table`: elements of the embeddings that every layer has of its own.
+    """
     total = printed_bytes(size, parameters)
     if total is None:
         return None
     types = tensor_types or {}
     tied = is_tied(hparams, types)
     matrix = hparams.vocab * hparams.embd
-    embedding = matrix * (element_bytes(embedding_type(quant, types, tied)) or 2.0)
+    per_element = element_bytes(embedding_type(quant, types, tied)) or 2.0
+    embedding = matrix * per_element
     output = embedding if tied else matrix * (element_bytes(output_type(quant, types)) or 2.0)
     if hparams.encoder:
         output = 0.0
-    rest = max(total - embedding - (0.0 if tied else output), 0.0)
+    separate = 0.0 if tied else output
+    embedding += per_layer_table * per_element
+    rest = max(total - embedding - separate, 0.0)
     return GgufWeights(total=total, embedding=embedding, output=output, tied=tied, layers=_share(hparams, quant, rest))
 
 

@@ -7,10 +7,13 @@ import pytest
 from envcheck.fit.checkpoints import SCHEMES, Scheme, checkpoint_bytes, native_scheme
 from envcheck.fit.gguf_placed import placed_bytes
 from envcheck.fit.gguf_types import BLOCKS, FILE_TYPES, gguf_bytes, gguf_tensors
+from envcheck.fit.memory_checkpoint import gguf_weights, weights_of_file
+from envcheck.fit.memory_gguf_weights import split
+from envcheck.fit.memory_hparams import from_facts
 from envcheck.fit.models import catalog, find
 from envcheck.fit.tensors import parameter_count
 from envcheck.schema.errors import InputError
-from envcheck.schema.model import ModelFacts, ResolvedModel
+from envcheck.schema.model import ModelFacts, ResolvedModel, StoredTensor
 
 GIB = 2**30
 
@@ -105,3 +108,48 @@ def test_bytes_by_place_are_those_of_the_tensors(model: str, file_type: str) -> 
         assert placed.layers[index] == sum(typed.nbytes for typed in inside)
         assert placed.experts[index] == sum(typed.nbytes for typed in inside if "_exps." in typed.tensor.name)
     assert sum(placed.outside.values()) + sum(placed.layers) == sum(typed.nbytes for typed in listed)
+
+
+# What stays in host memory with all layers on a GPU, and what the GPU holds, MiB: the tables that the input is looked
+# up in, and with a tied head a copy of the first one.
+PLACES = [
+    ("BGE-small-en-v1.5", "F16", 23.11, 40.73),  # printed by llama.cpp's own CI: an encoder has no head
+    ("GPT-2", "Q8_0", 50257 * 768 * 34 / 32 / 2**20 + 1024 * 768 * 4 / 2**20, 125.64),
+    ("Gemma-3n-E2B", "Q8_0", (262400 * 2048 + 262144 * 30 * 256) * 34 / 32 / 2**20, None),
+    ("Gemma-4-E4B", "Q8_0", 262144 * (2560 + 42 * 256) * 34 / 32 / 2**20, None),
+    ("Llama-3.2-3B", "Q4_K_M", 308.24, 1918.36),
+]
+
+
+@pytest.mark.parametrize(("name", "file_type", "host", "gpu"), PLACES, ids=[row[0] for row in PLACES])
+def test_input_tables_stay_in_host_memory(name: str, file_type: str, host: float, gpu: float | None) -> None:
+    weights = gguf_weights(facts_of(name), file_type)
+    assert weights is not None
+    assert weights.embedding / 2**20 == pytest.approx(host, abs=0.2)
+    if gpu is not None:
+        assert (weights.output + weights.all_layers) / 2**20 == pytest.approx(gpu, abs=0.2)
+
+
+@pytest.mark.parametrize("name", [row[0] for row in PLACES])
+def test_a_file_is_placed_as_the_quantizer_would_write_it(name: str) -> None:
+    facts = facts_of(name)
+    listed = tuple(
+        StoredTensor(name=typed.tensor.name, dtype=typed.type, shape=(1,), nbytes=typed.nbytes)
+        for typed in gguf_tensors(facts, "Q8_0")
+    )
+    found, wanted = weights_of_file(listed, facts), gguf_weights(facts, "Q8_0")
+    assert wanted is not None
+    assert (found.embedding, found.output) == (wanted.embedding, wanted.output)
+    assert found.layers == wanted.layers
+
+
+def test_embeddings_by_layer_are_taken_from_what_a_log_prints() -> None:
+    facts = facts_of("Gemma-4-E4B")
+    table = facts.per_layer_vocab * facts.per_layer_width * facts.layer_count
+    wanted = gguf_weights(facts, "Q8_0")
+    assert wanted is not None
+    printed = f"{wanted.total / 2**20:.2f} MiB (8.50 BPW)"
+    found = split(from_facts(facts), "Q8_0", {"q8_0": 400, "f32": 300}, printed, None, table)
+    assert found is not None
+    assert found.embedding == pytest.approx(wanted.embedding, rel=1e-3)
+    assert found.output + found.all_layers == pytest.approx(wanted.output + wanted.all_layers, rel=5e-3)
