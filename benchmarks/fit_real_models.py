@@ -10,6 +10,7 @@ safetensors. Every context is filled by a real prompt in a fresh process, whose 
 from __future__ import annotations
 
 import argparse
+import statistics
 import subprocess
 import time
 from pathlib import Path
@@ -55,13 +56,15 @@ def peak_mib(command: list[str]) -> float:
     return peak
 
 
-def compare(row: FitRow, command: list[str], label: str) -> None:
-    """Print one line: prediction, measurement, difference."""
+def compare(row: FitRow, command: list[str], label: str, repeats: int) -> None:
+    """Print one line: prediction, median of the measurements, difference, and their spread."""
     assert row.memory_mib is not None
-    predicted, measured = row.memory_mib.total, peak_mib(command)
+    peaks = sorted(peak_mib(command) for _ in range(repeats))
+    predicted, measured = row.memory_mib.total, statistics.median(peaks)
+    spread = f" ({peaks[0]:.0f} to {peaks[-1]:.0f})" if repeats > 1 else ""
     terms = row.memory_mib
     print(
-        f"{label:24} {row.context:6} {predicted:9.1f} {measured:9.1f} {predicted / measured - 1:+8.1%}   "
+        f"{label:24} {row.context:6} {predicted:9.1f} {measured:9.1f} {predicted / measured - 1:+8.1%}{spread}   "
         f"weights {terms.weights:.0f}, kv {terms.kv:.0f}, compute {terms.compute:.0f}, overhead {terms.overhead:.0f}",
         flush=True,
     )
@@ -78,20 +81,23 @@ def main() -> None:
     for name in ("gguf", "llama", "folder", "transformers"):
         options.add_argument(f"--{name}")
     options.add_argument("--contexts", type=int, nargs="+", default=[512, 1024, 2048, 4096, 8192])
+    options.add_argument("--repeats", type=int, default=1)
     chosen = options.parse_args()
     print(f"{'backend':24} {'tokens':>6} {'predicted':>9} {'measured':>9} {'error':>8}")
     if chosen.gguf and chosen.llama:
         found = model_of(chosen.gguf)
         for context in chosen.contexts:
             row = fit(found.facts, "llama.cpp", found.quantization, context, 1, ROOM, (), found.tensors)
-            compare(row, [chosen.llama, "-c", LLAMA, chosen.gguf, str(context)], f"llama.cpp {row.quant}")
+            compare(
+                row, [chosen.llama, "-c", LLAMA, chosen.gguf, str(context)], f"llama.cpp {row.quant}", chosen.repeats
+            )
     if chosen.folder and chosen.transformers:
         found = model_of(chosen.folder)
         for quant, kind in (("bf16", "bfloat16"), ("fp32", "float32")):
             for context in chosen.contexts:
                 row = fit(found.facts, "transformers", quant, context, 1, ROOM)
                 command = [chosen.transformers, "-c", TRANSFORMERS, chosen.folder, str(context), kind]
-                compare(row, command, f"transformers {quant}")
+                compare(row, command, f"transformers {quant}", chosen.repeats)
 
 
 if __name__ == "__main__":
