@@ -15,7 +15,7 @@ from envcheck.install import profiles as recipes
 from envcheck.install.resolve import Target, UnresolvableError
 from envcheck.judge.decide import decide
 from envcheck.judge.wheels import wheel_facts
-from envcheck.locking import minor, resolved
+from envcheck.locking import forbidden, minor, resolved
 from envcheck.schema.errors import InputError, UnmetError
 from envcheck.schema.facts import value_of
 from envcheck.schema.snapshot import Snapshot
@@ -62,6 +62,8 @@ def make_bundle(
             found, receipt = resolved(Host(), decided, names, target, Path(work))
         except UnresolvableError as error:
             raise UnmetError(f"Nothing was bundled: no version works: {error}") from None
+        if banned := forbidden(receipt, policy):
+            raise UnmetError(f"Nothing was bundled: {banned.says}.")
         for note in found.notes:
             progress(note)
         wheels = bundle.wheels_of(found.lock, Path(work))

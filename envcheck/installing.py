@@ -22,7 +22,7 @@ from envcheck.install.resolve import Target, UnresolvableError
 from envcheck.install.transaction import ONLINE, Offline, install
 from envcheck.install.users_settings import mirrors
 from envcheck.judge.decide import Decided, decide
-from envcheck.locking import from_shipped, minor, resolved
+from envcheck.locking import forbidden, from_shipped, minor, resolved
 from envcheck.looking_again import Verification, damage, drifted, served_by
 from envcheck.schema.errors import EnvcheckError
 from envcheck.schema.facts import value_of
@@ -91,8 +91,8 @@ def prepare(snapshot: Snapshot, wanted: Wanted, policy: Policy | None = None, ho
             receipt, warnings = (here, ()) if is_current else _locked(host, snapshot, wanted, decided, chosen)
         except UnresolvableError as error:
             blocked = (Blocked(says=f"no version works: {error}", remedy=_APART),)
-        if receipt is not None and not is_current and wanted.python is not None:
-            blocked = tuple(_from_folders(wanted.python, receipt))
+        if receipt is not None and not is_current:
+            blocked = tuple(_against(receipt, wanted, policy))
             receipt = None if blocked else receipt
         decided = (decided.taken(receipt.choice) if receipt else None) or decided
     where = str(wanted.target or wanted.python or "")
@@ -135,9 +135,11 @@ def _locked(
     return receipt, found.warnings
 
 
-def _from_folders(python: Path, receipt: Receipt) -> Iterator[Blocked]:
-    """Packages of the plan that somebody works on here: what is installed from a folder is not to be replaced."""
-    there = from_folders(open_environment(python))
+def _against(receipt: Receipt, wanted: Wanted, policy: Policy | None) -> Iterator[Blocked]:
+    """What stands against a lock: a package that the project forbids, or one that somebody works on in this place."""
+    if banned := forbidden(receipt, policy):
+        yield banned
+    there = from_folders(open_environment(wanted.python)) if wanted.python else {}
     for name in sorted({package.name for package in receipt.packages} & set(there)):
         says = f"{name} is installed here {there[name]}, and this plan would replace it"
         yield Blocked(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,12 +17,14 @@ from envcheck.install.transaction import ONLINE, Offline
 from envcheck.install.uv import UnreachableError
 from envcheck.judge import versions
 from envcheck.judge.decide import Decided
+from envcheck.judge.policy import Policy
 from envcheck.judge.wheels import wheel_facts
 from envcheck.schema.errors import EnvcheckError
 from envcheck.schema.facts import value_of
-from envcheck.schema.plan import PlannedPackage
+from envcheck.schema.plan import Blocked, PlannedPackage
 from envcheck.schema.recipe import Profile
 from envcheck.schema.snapshot import Snapshot
+from envcheck.schema.verdict import Remedy
 
 
 def resolved(
@@ -123,3 +126,14 @@ def minor(snapshot: Snapshot) -> str:
     if version is None:
         raise EnvcheckError("The version of the target's Python could not be read: name its interpreter with --python.")
     return ".".join(version.split(".")[:2])
+
+
+def forbidden(receipt: Receipt, policy: Policy | None) -> Blocked | None:
+    """Why a lock is not to be installed: it holds a package that the project forbids."""
+    banned = {re.sub(r"[-_.]+", "-", name).lower() for name in (policy.forbidden if policy else ())}
+    found = sorted(banned & {package.name for package in receipt.packages})
+    if not found:
+        return None
+    titles = " + ".join(receipt.profiles)
+    says = f"the versions chosen for {titles} bring {found[0]}, which envcheck.toml forbids"
+    return Blocked(says=says, remedy=Remedy(says=f"Take {found[0]} off the list, or leave this profile out."))

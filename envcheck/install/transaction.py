@@ -173,9 +173,12 @@ def recover(layout: Layout, journal: Journal, progress: Progress) -> bool:
                 says="found at the next start",
             )
         )
-    complete = {e.generation for e in journal.entries() if e.state in ("switched", "rolled_back")}
+    entries = journal.entries()
+    begun = {e.generation for e in entries}
+    complete = {e.generation for e in entries if e.state in ("switched", "rolled_back")}
     for number in layout.numbers():
-        if number not in complete and number != current:
+        # What the journal has no word of was complete before the journal was lost: a beginning is written down first.
+        if number in begun - complete and number != current:
             layout.remove(number)
     for leftover in layout.generations.glob(".doomed-*"):
         shutil.rmtree(leftover, ignore_errors=True)

@@ -96,3 +96,10 @@ def test_bad_input_is_one_sentence(envcheck: Envcheck, arguments: tuple[str, ...
     assert done.returncode == 2
     assert says in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_a_bundle_needs_to_know_the_python_it_is_for(envcheck: Envcheck, tmp_path: Path) -> None:
+    (tmp_path / "m.toml").write_text('os = "linux"\nglibc = "2.35"\ngpus = []\n')
+    done = envcheck("bundle", "web", "--assume", "m.toml", "-o", "house")
+    assert done.returncode == 2
+    assert "do not say for which Python" in done.stderr

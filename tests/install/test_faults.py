@@ -25,8 +25,10 @@ from envcheck.install.layout import Layout, open_target
 from envcheck.install.lockfile import exclusive
 from envcheck.install.planning import cost_of, require_room
 from envcheck.install.receipt import Receipt
-from envcheck.install.transaction import Offline, install, recover, wheelhouse_only
+from envcheck.install.transaction import Offline, install, recover, rollback, wheelhouse_only
 from envcheck.installing import ChangedMeanwhileError, Wanted, execute, prepare
+from envcheck.judge.policy import Policy
+from envcheck.locking import forbidden
 from envcheck.schema.errors import EnvcheckError, InputError
 from envcheck.schema.plan import PlannedPackage
 from envcheck.schema.recipe import Choice
@@ -406,6 +408,26 @@ def test_two_plans_for_one_environment_do_not_undo_each_other(world: World, tmp_
         execute(world.host, client, other, lambda _: None)
     again = prepare(snapshot, client, None, world.host)
     assert execute(world.host, client, again, lambda _: None).profile == "web+ollama-client"
+
+
+def test_a_lost_journal_costs_no_generation(world: World, tmp_path: Path) -> None:
+    root = tmp_path / "env"
+    put(world, root, OLD)
+    put(world, root, NEW)
+    (root / ".envcheck" / "journal.jsonl").write_bytes(b"")
+    assert rollback(Layout(root), None, lambda _: None) == 1
+    assert Layout(root).numbers() == [1, 2]
+
+
+def test_what_the_project_forbids_is_not_installed_whoever_brings_it() -> None:
+    packages = tuple(PlannedPackage(name=name, version="1") for name in ("fastapi", "annotated-types"))
+    receipt = Receipt(profiles=("web",), python="3.12", choice=Choice(requirements=()), packages=packages, lock="")
+    assert forbidden(receipt, None) is None
+    assert forbidden(receipt, Policy(forbidden=("xformers",))) is None
+    banned = forbidden(receipt, Policy(forbidden=("Annotated_Types",)))
+    assert banned is not None
+    assert banned.says == "the versions chosen for web bring annotated-types, which envcheck.toml forbids"
+    assert banned.remedy is not None
 
 
 def test_every_verb_of_an_environment_ends_without_a_traceback(world: World, tmp_path: Path) -> None:
