@@ -117,9 +117,11 @@ def checkpoint_bytes(facts: ModelFacts, scheme: Scheme) -> dict[Part, int]:
     return total
 
 
+_PUBLISHED: dict[str, Scheme] = {
+    "float32": "fp32", "bfloat16": "bf16", "float16": "fp16", "float8": "fp8-block", "mxfp4": "mxfp4",
+}  # fmt: skip
+
+
 def native_scheme(facts: ModelFacts) -> Scheme:
     """The scheme the publisher's own files have."""
-    published: dict[str, Scheme] = {
-        "float32": "fp32", "bfloat16": "bf16", "float16": "fp16", "float8": "fp8-block", "mxfp4": "mxfp4",
-    }  # fmt: skip
-    return published[facts.precision]
+    return _PUBLISHED[facts.precision]

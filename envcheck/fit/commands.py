@@ -120,11 +120,16 @@ def _task(facts: ModelFacts) -> str:
 
 def variant(facts: ModelFacts, quant: str) -> str | None:
     """The published repository of the model quantized that way, where the catalog knows one."""
-    own = next((name for name in facts.variants if quantization_in(name) == quant), None)
-    return own or quantized(facts.repo or facts.name, quant)
+    return _own_variants(facts).get(quant) or quantized(facts.repo or facts.name, quant)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=64)
+def _own_variants(facts: ModelFacts) -> dict[str | None, str]:
+    """The catalog's own repositories of a model by quantization, the first of each."""
+    return {quantization_in(name): name for name in reversed(facts.variants)}
+
+
+@lru_cache(maxsize=64)
 def names_a_folder(facts: ModelFacts, quant: str) -> bool:
     """Whether the command loads from a folder because no repository of that kind is known."""
     return _needs_variant(facts, quant) and variant(facts, quant) is None

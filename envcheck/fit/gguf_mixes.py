@@ -96,7 +96,7 @@ class Walk:
         return layer if self.mix.experts > 1 else counted
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=1024)
 def types_by_layer(
     mix: Mix, names: tuple[tuple[str, ...], ...], layers: tuple[int, ...]
 ) -> tuple[tuple[str, ...], ...]:

@@ -31,6 +31,7 @@ def _index() -> dict[tuple[str, str], str]:
     return found
 
 
+@lru_cache(maxsize=64)
 def _stem(repo: str) -> str:
     """The model's own name: Meta's first names began with "Meta-", which later copies left out."""
     return _FORMAT.sub("", repo.rpartition("/")[2]).lower().removeprefix("meta-")
