@@ -227,9 +227,17 @@ def against(
 ) -> Iterator[Verdict]:
     """What speaks against a release on this machine, put into an environment of its own; the project's wishes first."""
     blockers = [row for row in matrix.requirement if row.severity == "blocker"]
-    scene = Scene(snapshot, intent, matrix.backend, Absent(source="looking at a release"), release)
+    scene = Scene(_empty(snapshot), intent, matrix.backend, Absent(source="looking at a release"), release)
     yield from release_conflicts(policy or Policy(), matrix.backend, release)
     yield from blocking(judge_rows(blockers, scene, machine))
+
+
+def _empty(snapshot: Snapshot) -> Snapshot:
+    """The machine with nothing in the environment, where nobody knows what is: a new one holds nothing yet."""
+    if not isinstance(snapshot.python.packages, Unknown):
+        return snapshot
+    nothing = msgspec.structs.replace(snapshot.python, packages=Known(value=(), source="an environment of its own"))
+    return msgspec.structs.replace(snapshot, python=nothing)
 
 
 def _with_way_out(own: list[Verdict], release: Verdict) -> list[Verdict]:
