@@ -193,18 +193,12 @@ def ways_out(judgement: Judgement, backend: str) -> str | None:
 
 
 def disagreement(machine: dict[str, Any], backend: str) -> str | None:
-    """Where `check` names a release and `install` plans another one, or plans one where everything is blocked.
-
-    Where the tables allow no torch build for the GPU at all, a release may still be called one that runs (on the
-    processor): `install` then says why it plans none, and names a way out.
-    """
+    """Where `check` names a release and `install` plans another one, or plans one where everything is blocked."""
     snapshot = assume.to_snapshot(assume.read(msgspec.json.encode(machine).decode(), "case"))
     judgement, found = evaluate(snapshot, Intent(), [backend]), decide(snapshot, load([backend]))
     state, named = judgement.backends[backend], ways_out(judgement, backend)
     asked = next((line for line in found.choice.requirements if line.startswith(f"{backend}==")), None)
     if found.blocked:
-        if not allowed(machine) and all(block.remedy for block in found.blocked):
-            return None
         said = f"{named} is called the way out" if named else f"{backend} is {state.status}"
         return said if named or state.status.startswith("ready") else None
     if state.status == "blocked":
