@@ -9,7 +9,7 @@ from importlib.util import find_spec
 import msgspec
 import pytest
 
-from envcheck.backends import embedded, transformers
+from envcheck.backends import _xllamacpp, embedded, transformers
 from envcheck.backends._stores import local_models
 from envcheck.host import Host
 from envcheck.schema.backend import Candidate, Engine, Progress
@@ -112,14 +112,14 @@ def test_weights_that_do_not_fit_beside_what_runs_are_not_loaded() -> None:
 )
 def test_two_engines_with_different_threads_give_the_same_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
     candidate = embedded.BACKEND.discover(HOST)[0]
-    monkeypatch.setattr(embedded, "threads", lambda: 1)
+    monkeypatch.setattr(_xllamacpp, "threads", lambda: 1)
     engine = embedded.BACKEND.open(HOST, candidate, lambda line: None)
     try:
         seen = parity.tokens(engine)
     finally:
         engine.close()
     assert (len(seen.counted), len(seen.open)) == (parity.COUNTED_TOKENS, parity.OPEN_TOKENS)
-    monkeypatch.setattr(embedded, "threads", lambda: 2)
+    monkeypatch.setattr(_xllamacpp, "threads", lambda: 2)
     found = parity.with_processor(HOST, embedded.BACKEND, candidate, seen, 92.0, lambda line: None)
     assert (found.status, found.compared) == ("passed", parity.OPEN_TOKENS), found.says
 
