@@ -9,7 +9,6 @@ import platform
 import sys
 import time
 import urllib.parse
-import urllib.request
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -70,6 +69,8 @@ def _name(file: dict[str, Any]) -> str:
 
 def _size(file: dict[str, Any], base: Path) -> int | None:
     """Bytes of a file, by its name on this machine or by its server's answer to HEAD."""
+    import urllib.request  # a tenth of what an install with nothing to do takes, and never needed by it
+
     try:
         if "path" in file:
             return (base / str(file["path"])).stat().st_size
