@@ -18,10 +18,11 @@ from envcheck.fit.checkpoints import SCHEMES, Scheme, quantized_parts, tensor_by
 from envcheck.fit.gguf_placed import placed_bytes
 from envcheck.fit.gguf_types import BLOCKS, FILE_TYPES
 from envcheck.fit.memory_gguf_weights import GgufWeights
-from envcheck.fit.recipes import Recipe, recipe
+from envcheck.fit.recipes import recipe
 from envcheck.fit.tensors import Part, Tensor, stack
 from envcheck.schema.facts import Record
 from envcheck.schema.model import ModelFacts, StoredTensor
+from envcheck.schema.tables import Recipe
 
 _BITS = {"bnb-4bit": 4.5, "bnb-4bit-nested": 4 + 8 / 64 + 32 / (64 * 256), "experts_int8": 8.0}
 """Bits of a weight where the engine itself quantizes: 4 and an f32 maximum for every 64, and whole bytes. Files that

@@ -10,6 +10,7 @@ import msgspec
 
 from envcheck.fit.model_names import quantization_in
 from envcheck.resources import folder
+from envcheck.schema.errors import EnvcheckError
 from envcheck.schema.tables import Checkpoints
 
 _FORMAT = re.compile(r"[-_.](?:awq|gptq).*", re.IGNORECASE)
@@ -23,8 +24,11 @@ def quantized(repo: str, quant: str) -> str | None:
 
 @lru_cache(maxsize=1)
 def _index() -> dict[tuple[str, str], str]:
-    text = (folder("requirements_matrix") / "quantized_checkpoints.toml").read_text(encoding="utf-8")
-    rows = msgspec.convert(tomllib.loads(text), Checkpoints).published
+    path = folder("requirements_matrix") / "quantized_checkpoints.toml"
+    try:
+        rows = msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), Checkpoints).published
+    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+        raise EnvcheckError(f"{path.name} cannot be read: {error}") from error
     found: dict[tuple[str, str], str] = {}
     for repo in (repo for row in rows for repo in row.repos):
         found.setdefault((_stem(repo), quantization_in(repo) or ""), repo)

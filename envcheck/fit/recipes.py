@@ -10,27 +10,10 @@ from functools import lru_cache
 
 import msgspec
 
-from envcheck.fit.tensors import Part
 from envcheck.resources import folder
 from envcheck.schema.errors import EnvcheckError
-from envcheck.schema.facts import Record
 from envcheck.schema.model import ModelFacts
-
-
-class Recipe(Record):
-    """One publisher's way of quantizing some models."""
-
-    publishers: tuple[str, ...]
-    """Owners of repositories, lower case; "" for names without an owner."""
-    scheme: str
-    parts: dict[Part, str]
-    """The format of each part; parts that are not named stay in 16 bit."""
-    source: str
-    checked: str
-    architectures: tuple[str, ...] = ()
-    models: tuple[str, ...] = ()
-    wide_attention: bool = False
-    """Layers with attention, and the state layer before each, stay in 16 bit whole."""
+from envcheck.schema.tables import Recipe, Recipes
 
 
 @lru_cache(maxsize=1)
@@ -38,8 +21,8 @@ def recipes() -> tuple[Recipe, ...]:
     """Every recipe, in the order they are tried. Raises EnvcheckError for a table that is not of this form."""
     path = folder("requirements_matrix") / "checkpoints.toml"
     try:
-        return msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8"))["recipe"], tuple[Recipe, ...])
-    except (tomllib.TOMLDecodeError, msgspec.ValidationError, KeyError) as error:
+        return msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), Recipes).recipe
+    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
         raise EnvcheckError(f"{path.name} cannot be read: {error}") from error
 
 

@@ -20,10 +20,21 @@ from envcheck.schema.arrivals import Arrivals
 from envcheck.schema.cause import Images
 from envcheck.schema.causes import CAUSES
 from envcheck.schema.facts import Record
-from envcheck.schema.gaps import KernelGaps, OldCpus
+from envcheck.schema.gaps import GpuFeatures, KernelGaps, OldCpus
 from envcheck.schema.pins import Binaries, Incompatible, PinTable, Toolkits
 from envcheck.schema.requirement import BackendMatrix, Condition, Operator, Requirement, Sourced
-from envcheck.schema.tables import Checkpoints, Distros, Drivers, Kernels, Packages, Rocm, TorchWheels, Variables
+from envcheck.schema.tables import (
+    Checkpoints,
+    Distros,
+    DriverInstalls,
+    Drivers,
+    Kernels,
+    Packages,
+    Recipes,
+    Rocm,
+    TorchWheels,
+    Variables,
+)
 
 TABLES: dict[str, type[Record]] = {
     "torch_wheels": TorchWheels,
@@ -42,6 +53,9 @@ TABLES: dict[str, type[Record]] = {
     "kernel_gaps": KernelGaps,
     "cpu_features": OldCpus,
     "quantized_checkpoints": Checkpoints,
+    "checkpoints": Recipes,
+    "driver_installs": DriverInstalls,
+    "gpu_features": GpuFeatures,
 }
 _VERSION_OPERATORS = ("version_at_least", "version_below", "serves_cuda", "serves_cuda_in_full")
 _LIST_OPERATORS = ("in", "not_in", "contains_any", "contains_all")

@@ -210,3 +210,23 @@ class Checkpoints(Record):
     """`quantized_checkpoints.toml`."""
 
     published: tuple[Published, ...]
+
+
+class Recipe(Sourced):
+    """One publisher's way of quantizing some models."""
+
+    publishers: tuple[str, ...]
+    """Owners of repositories, lower case; "" for names without an owner."""
+    scheme: str
+    parts: dict[str, str]
+    """The format of each part of the weights; parts that are not named stay in 16 bit."""
+    architectures: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
+    wide_attention: bool = False
+    """Layers with attention, and the state layer before each, stay in 16 bit whole."""
+
+
+class Recipes(Record):
+    """`checkpoints.toml`, in the order in which recipes are tried."""
+
+    recipe: tuple[Recipe, ...]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import msgspec
 import pytest
 
@@ -9,6 +11,7 @@ from envcheck.fit.checkpoints import SCHEMES
 from envcheck.fit.memory_checkpoint import checkpoint_per_gpu
 from envcheck.fit.models import catalog, find
 from envcheck.fit.recipes import owner, recipe, recipes
+from envcheck.fit.tensors import Part
 from envcheck.schema.model import ModelFacts, ResolvedModel
 
 
@@ -38,6 +41,7 @@ def test_every_recipe_is_whole() -> None:
     architectures = {model.architecture for model in catalog()}
     for row in recipes():
         assert row.source.startswith("https://")
+        assert set(row.parts) <= set(get_args(Part))
         assert set(row.models) <= names
         assert set(row.architectures) <= architectures
         assert set(row.parts.values()) <= set(SCHEMES)
